@@ -1,0 +1,300 @@
+"""The loop: one engine runs every method, on many independent replicates at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sgdnotes import _validate
+from sgdnotes._validate import FloatArray, IntArray
+from sgdnotes.oracles import Oracle
+from sgdnotes.problems import FiniteSum, check_problem
+from sgdnotes.schedules import Schedule, evaluate
+from sgdnotes.updates import Update
+
+Metric = Callable[[FiniteSum, FloatArray], FloatArray]
+
+METRICS: dict[str, Metric] = {
+    "gap": lambda problem, x: problem.gap(x),
+    "distance_squared": lambda problem, x: problem.distance_squared(x),
+    "gradient_norm_squared": lambda problem, x: (problem.gradient(x) ** 2).sum(axis=-1),
+    "x": lambda problem, x: x.copy(),
+}
+
+FAR = 1e75  # beyond this the square and the fourth power of a number are near overflow
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What a run of the engine returns.
+
+    Attributes
+    ----------
+    x : ndarray of shape (replicates, dim)
+        The last iterates.
+    fun : ndarray of shape (replicates,)
+        Their function values.
+    nit : int
+        Steps taken.
+    success : bool
+        False if the run diverged; `message` then names the step.
+    message : str
+    steps : ndarray of int, shape (records,)
+        The step numbers k at which the metrics were recorded; 0 is the starting point.
+    history : dict of str to ndarray of shape (records, replicates, ...)
+        The recorded metrics.
+    n_gradients : int
+        Component gradients that each replicate spent.
+    x_average : ndarray of shape (replicates, dim) or None
+        The mean of x_0, ..., x_{nit-1} if it was asked for.
+    """
+
+    x: FloatArray
+    fun: FloatArray
+    nit: int
+    success: bool
+    message: str
+    steps: IntArray
+    history: dict[str, FloatArray] = field(repr=False)
+    n_gradients: int
+    x_average: FloatArray | None = field(default=None, repr=False)
+
+    @property
+    def gap(self) -> FloatArray:
+        r"""Recorded suboptimalities :math:`f(x_k) - f^*`, shape ``(records, replicates)``."""
+        return self.history["gap"]
+
+    def mean(self, metric: str = "gap") -> tuple[FloatArray, FloatArray]:
+        """Return the average over replicates of a metric, and its standard error.
+
+        Both have the shape of the record without its axis of replicates.  With one replicate the
+        standard error is infinite.
+        """
+        values = self.history[_validate.one_of("metric", metric, self.history)]
+        replicates = values.shape[1]
+        if replicates == 1:
+            return values[:, 0], np.full_like(values[:, 0], np.inf)
+        return values.mean(axis=1), values.std(axis=1, ddof=1) / np.sqrt(replicates)
+
+
+def record_steps(steps: int, record: int | str | Sequence[int]) -> IntArray:
+    """Return the increasing step numbers at which to record, from 0 to `steps`.
+
+    Parameters
+    ----------
+    steps : int
+        Length of the run.
+    record : int, "all" or sequence of int
+        How many records, spaced evenly on a logarithmic scale; every step; or which steps.
+    """
+    _validate.integer("steps", steps, at_least=0)
+    if isinstance(record, str):
+        _validate.one_of("record", record, ["all"])
+        return np.arange(steps + 1)
+    if np.ndim(record) == 0:
+        count = _validate.integer("record", record, at_least=1)  # type: ignore[arg-type]
+        spaced = np.rint(np.geomspace(1, steps + 1, count)).astype(np.int64) - 1
+        return np.unique(np.concatenate([[0], spaced, [steps]]))
+    wanted = [_validate.integer("record", k, at_least=0, at_most=steps) for k in record]  # type: ignore[union-attr]
+    return np.unique(np.array([0, *wanted, steps]))
+
+
+def run(
+    problem: FiniteSum,
+    oracle: Oracle,
+    update: Update,
+    *,
+    steps: int,
+    step_size: float | Schedule,
+    x0: ArrayLike | None = None,
+    replicates: int = 1,
+    rng: int | np.random.Generator | None = None,
+    record: int | str | Sequence[int] = 60,
+    metrics: Sequence[str] | Mapping[str, Metric] = ("gap",),
+    average: bool = False,
+    progress: bool = False,
+    callback: Callable[[Trace], None] | None = None,
+) -> Trace:
+    """Run `steps` steps of a method on `replicates` independent copies.
+
+    Parameters
+    ----------
+    problem : FiniteSum
+    oracle, update : Oracle, Update
+        The method: how gradients are estimated and how points move along them.
+    steps : int
+        Number of steps, at least 0.
+    step_size : float or callable
+        A positive number, or a schedule ``k -> positive number`` with k from 0.
+    x0 : array_like of shape (dim,) or (replicates, dim), optional
+        Starting points; the origin when omitted.
+    replicates : int, default 1
+    rng : None, int or numpy.random.Generator
+        Seed.  A replicate's draws do not depend on how many replicates run together.
+    record : int, "all" or sequence of int, default 60
+        When to record; see `record_steps`.
+    metrics : sequence of str, or mapping of str to callable, default ("gap",)
+        What to record: names from `METRICS`, or functions ``(problem, x) -> values``.
+    average : bool, default False
+        Keep the running mean of the iterates.
+    progress : bool, default False
+        Show a progress bar.
+    callback : callable, optional
+        Called with the trace so far after each record; may raise ``StopIteration`` to stop.
+
+    Returns
+    -------
+    Trace
+
+    Raises
+    ------
+    ValueError
+        For any argument out of range; the message names it.
+    """
+    check_problem(problem)
+    steps = _validate.integer("steps", steps, at_least=0)
+    replicates = _validate.integer("replicates", replicates, at_least=1)
+    x = _validate.starting_points(x0, problem.dim, replicates)
+    chosen = _metrics(metrics)
+    schedule = record_steps(steps, record)
+    draws = _Draws(oracle.draws(problem, replicates, _validate.generator(rng)))
+    if not (callback is None or callable(callback)):
+        raise ValueError(f"callback: wanted a function of the trace, got {callback!r}")
+    evaluate(step_size, 0, 1)  # a bad first step is refused before any work is done
+
+    run_state = _State(x, oracle.init(problem, x), update.init(problem, x), np.zeros_like(x))
+    recorded: dict[str, list[FloatArray]] = {name: [] for name in chosen}
+    k, records, message = 0, 0, f"took all {steps} steps"
+    success = True
+
+    def trace() -> Trace:
+        return Trace(
+            x=run_state.x,
+            fun=problem.value(run_state.x),
+            nit=k,
+            success=success,
+            message=message,
+            steps=schedule[:records],
+            history={name: np.array(values) for name, values in recorded.items()},
+            n_gradients=k * oracle.cost(problem),
+            x_average=run_state.total / k if average and k else None,
+        )
+
+    with np.errstate(over="ignore", invalid="ignore"), _bar(steps, progress) as bar:
+        for target in schedule:
+            while k < target and success:
+                indices = draws.take(int(target) - k)
+                sizes = evaluate(step_size, k, k + len(indices))
+                following = _advance(problem, oracle, update, run_state, indices, sizes, average)
+                if _bounded(following.x):
+                    run_state, k = following, k + len(indices)
+                else:
+                    run_state, taken = _advance_while_bounded(
+                        problem, oracle, update, run_state, indices, sizes, average
+                    )
+                    k += taken
+                    success = False
+                    message = (
+                        f"diverged: step {k + 1} left the ball of radius {FAR:g}; "
+                        f"x is the iterate after step {k}"
+                    )
+                bar.update(k - bar.n)
+            if not success:
+                break
+            for name, metric in chosen.items():
+                recorded[name].append(np.asarray(metric(problem, run_state.x)))
+            records += 1
+            if callback is not None:
+                try:
+                    callback(trace())
+                except StopIteration:
+                    message = f"stopped by the callback after step {k}"
+                    break
+        return trace()
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    x: FloatArray
+    oracle: Any
+    update: Any
+    total: FloatArray  # of the iterates before x
+
+
+def _advance(
+    problem: FiniteSum,
+    oracle: Oracle,
+    update: Update,
+    state: _State,
+    draws: IntArray,
+    step_sizes: FloatArray,
+    average: bool,
+) -> _State:
+    """Advance all replicates over a block of draws; the one place where steps are taken."""
+    x, memory, carried = state.x, state.oracle, state.update
+    total = state.total.copy() if average else state.total
+    for draw, step_size in zip(draws, step_sizes.tolist(), strict=True):
+        if average:
+            total += x
+        gradient, memory = oracle.gradient(problem, x, draw, memory)
+        x, carried = update.apply(problem, x, gradient, step_size, carried)
+    return _State(x, memory, carried, total)
+
+
+def _advance_while_bounded(
+    problem: FiniteSum,
+    oracle: Oracle,
+    update: Update,
+    state: _State,
+    draws: IntArray,
+    step_sizes: FloatArray,
+    average: bool,
+) -> tuple[_State, int]:
+    """Repeat a block that diverged one step at a time, up to the last bounded iterate."""
+    for taken in range(len(draws)):
+        one = slice(taken, taken + 1)
+        following = _advance(problem, oracle, update, state, draws[one], step_sizes[one], average)
+        if not _bounded(following.x):
+            return state, taken
+        state = following
+    raise AssertionError("a block that diverged must diverge again when it is repeated")
+
+
+def _bounded(x: FloatArray) -> bool:
+    return bool((np.abs(x) <= FAR).all())  # False for NaN, too
+
+
+class _Draws:
+    """A stream of blocks, read in pieces of any length."""
+
+    def __init__(self, blocks: Iterator[IntArray]) -> None:
+        self._blocks = blocks
+        self._left: IntArray = np.empty((0, 0, 0), dtype=np.int64)
+
+    def take(self, at_most: int) -> IntArray:
+        """Return the next draws, at least one and at most `at_most`."""
+        if not len(self._left):
+            self._left = next(self._blocks)
+        taken, self._left = self._left[:at_most], self._left[at_most:]
+        return taken
+
+
+def _metrics(metrics: Sequence[str] | Mapping[str, Metric]) -> dict[str, Metric]:
+    if isinstance(metrics, Mapping):
+        for name, metric in metrics.items():
+            if not callable(metric):
+                raise ValueError(f"metrics: wanted functions, got {metric!r} for {name!r}")
+        return dict(metrics)
+    if isinstance(metrics, str):
+        raise ValueError(f"metrics: wanted a sequence of names, got the string {metrics!r}")
+    return {name: METRICS[_validate.one_of("metrics", name, METRICS)] for name in metrics}
+
+
+def _bar(total: int, shown: bool) -> Any:
+    from tqdm.auto import tqdm  # imported late: it costs more than all the rest of this module
+
+    return tqdm(total=total, disable=not shown, unit="step")

@@ -1,0 +1,564 @@
+"""Random problems, and for every theorem random settings that satisfy its assumptions."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from sgdnotes.problems import (
+    FiniteSum,
+    LeastSquares,
+    LogisticRegression,
+    Ridge,
+    ScalarQuadratics,
+    gaussian_dip,
+    quadratic,
+    sine_valley,
+    soft_absolute,
+)
+from sgdnotes.sampling import resolve
+from sgdnotes.schedules import constant_then_inverse_time, inverse_time
+from sgdnotes.theorems import (
+    Claims,
+    Descent,
+    GlobalBound,
+    OneStep,
+    Points,
+    Sequences,
+    Stationary,
+    StochasticRun,
+)
+from sgdnotes.theorems.pl import batch_smoothness
+from sgdnotes.theorems.stochastic import descent_threshold
+from sgdnotes.updates import BacktrackingStep
+
+Rng = np.random.Generator
+SAMPLINGS = ("with_replacement", "without_replacement")
+MAX_RUNS = 1024  # sequences enumerated for one setting
+
+
+# ---- problems ---------------------------------------------------------------------------------
+
+
+def features(rng: Rng, n: int, p: int) -> np.ndarray:
+    """Rows of one of the kinds that tend to break things, scaled by a random power of ten."""
+    a = rng.standard_normal((n, p))
+    kind = rng.integers(7)
+    if kind == 1:  # low rank
+        rank = int(rng.integers(1, min(n, p) + 1))
+        a = rng.standard_normal((n, rank)) @ rng.standard_normal((rank, p))
+    elif kind == 2:  # a constant column
+        a[:, 0] = 1.0
+    elif kind == 3:  # collinear columns
+        a[:, -1] = 2 * a[:, 0]
+    elif kind == 4:  # columns of different sizes
+        a *= 10 ** rng.uniform(-0.7, 0, size=p)
+    elif kind == 5:  # repeated rows
+        a = a[rng.integers(n, size=n)]
+    elif kind == 6:  # a zero row, and one heavy row
+        a[0] *= 3
+        if n > 1:
+            a[-1] = 0
+    return np.asarray(a * 10 ** rng.uniform(-1, 1))
+
+
+def shape(rng: Rng, most_samples: int = 9, most_columns: int = 5) -> tuple[int, int]:
+    """A number of samples and of columns, either of them often 1."""
+    n = 1 if rng.random() < 0.1 else int(rng.integers(1, most_samples + 1))
+    p = 1 if rng.random() < 0.2 else int(rng.integers(1, most_columns + 1))
+    return n, p
+
+
+def least_squares(rng: Rng, most_samples: int = 9) -> LeastSquares:
+    """Least squares of any rank; sometimes every residual at the minimum is zero."""
+    n, p = shape(rng, most_samples)
+    a = features(rng, n, p)
+    b = a @ rng.standard_normal(p) + rng.choice([0.0, 0.1, 1.0]) * rng.standard_normal(n)
+    return LeastSquares(a, b)
+
+
+def ridge(rng: Rng, most_samples: int = 9) -> Ridge:
+    """Ridge regression with a regularisation comparable to the largest curvature or smaller."""
+    n, p = shape(rng, most_samples)
+    a = features(rng, n, p)
+    size = np.linalg.norm(a, 2) ** 2 / n
+    return Ridge(a, rng.standard_normal(n), float(size * 10 ** rng.uniform(-1.5, 0)))
+
+
+def logistic(rng: Rng, most_samples: int = 9) -> LogisticRegression:
+    """Logistic regression with random labels, separable or not."""
+    n, p = shape(rng, most_samples)
+    a = features(rng, n, p)
+    size = np.linalg.norm(a, 2) ** 2 / n
+    labels = rng.choice([-1.0, 1.0], size=n)
+    return LogisticRegression(a, labels, float(size * 10 ** rng.uniform(-2, 0)))
+
+
+def tilts(rng: Rng, largest: float = 2.0) -> np.ndarray:
+    """Two or three numbers of mean zero, at most `largest` in size."""
+    c = rng.uniform(-1, 1, size=int(rng.integers(2, 4)))
+    c -= c.mean()
+    return np.asarray(largest * rng.random() * c / np.abs(c).max())
+
+
+def parabola(rng: Rng) -> FiniteSum:
+    """A parabola with noise."""
+    return quadratic(float(10 ** rng.uniform(-1, 1)), tilts(rng))
+
+
+def valley(rng: Rng) -> FiniteSum:
+    """The sine valley with noise."""
+    return sine_valley(tilts(rng))
+
+
+def soft(rng: Rng) -> FiniteSum:
+    """The soft absolute value with noise, every component bounded below."""
+    return soft_absolute(tilts(rng, 0.99))
+
+
+def dip(rng: Rng) -> FiniteSum:
+    """The Gaussian dip."""
+    return gaussian_dip()
+
+
+def scalars(rng: Rng) -> ScalarQuadratics:
+    """Parabolas with curvatures of any sign but a positive mean."""
+    h = rng.uniform(-2, 3, size=int(rng.integers(1, 5)))
+    h[0] += max(0.0, 0.3 * h.size - h.sum())
+    return ScalarQuadratics(h, rng.standard_normal(h.size))
+
+
+def convex_scalars(rng: Rng) -> ScalarQuadratics:
+    """Parabolas that are all convex, some perhaps flat."""
+    h = rng.uniform(0.2, 3, size=int(rng.integers(1, 4)))
+    if h.size > 1 and rng.random() < 0.3:
+        h[-1] = 0.0
+    return ScalarQuadratics(h, rng.standard_normal(h.size))
+
+
+def interpolating(rng: Rng) -> FiniteSum:
+    """A quadratic finite sum all of whose components share a minimiser."""
+    if rng.random() < 0.2:
+        h = rng.uniform(0.2, 3, size=3)
+        return ScalarQuadratics(h, np.full(3, rng.standard_normal()))
+    n, p = shape(rng)
+    a = features(rng, n, p)
+    return LeastSquares(a, a @ rng.standard_normal(p))
+
+
+Maker = Callable[[Rng], FiniteSum]
+LINEAR: tuple[Maker, ...] = (least_squares, ridge, logistic)
+CONVEX: tuple[Maker, ...] = (*LINEAR, parabola, soft, convex_scalars)
+SMOOTH: tuple[Maker, ...] = (*CONVEX, valley, dip, scalars)
+PL: tuple[Maker, ...] = (*LINEAR, parabola, valley, convex_scalars, scalars)
+BOUNDED_BELOW: tuple[Maker, ...] = (*LINEAR, parabola, valley, soft, dip)
+STRONGLY_CONVEX: tuple[Maker, ...] = (ridge, logistic, parabola, convex_scalars)
+
+
+def pick(rng: Rng, makers: Sequence[Maker]) -> FiniteSum:
+    """A problem of a random kind."""
+    return makers[int(rng.integers(len(makers)))](rng)
+
+
+# ---- the rest of a setting --------------------------------------------------------------------
+
+
+def points(rng: Rng, problem: FiniteSum, count: int = 4) -> np.ndarray:
+    """Points at all distances from the minimiser."""
+    scale = 10 ** rng.uniform(-2, 2, size=(count, 1))
+    return np.asarray(problem.minimizer + scale * rng.standard_normal((count, problem.dim)))
+
+
+def start(rng: Rng, problem: FiniteSum) -> np.ndarray:
+    """A starting point, near or far."""
+    return np.asarray(points(rng, problem, 1)[0])
+
+
+def below(rng: Rng, limit: float, strict: bool = False) -> float:
+    """A step size up to `limit`, often at it."""
+    kind = rng.random()
+    if kind < 0.3:
+        return limit * (0.999 if strict else 1.0)
+    return float(limit * (rng.uniform(0.9, 0.999) if kind < 0.5 else rng.uniform(0.02, 0.9)))
+
+
+def valid_claims(rng: Rng, problem: FiniteSum, *names: str) -> dict[str, float]:
+    """Sometimes weaker constants than the true ones, which the theorems allow as well."""
+    claims = {}
+    for name in names:
+        if rng.random() < 0.2:
+            slack = 1 + rng.random()
+            true = float(getattr(problem, name))
+            claims[name] = (
+                true / slack if name in {"pl_constant", "strong_convexity"} else (true * slack)
+            )
+    if "smoothness" in claims and "max_smoothness" in claims:
+        claims["max_smoothness"] = max(claims.values())
+    return claims
+
+
+def batch(rng: Rng, problem: FiniteSum) -> dict[str, Any]:
+    """A batch size and a sampling with few enough different batches."""
+    sampling = str(rng.choice(SAMPLINGS))
+    size = int(rng.integers(1, problem.n_samples + 1))
+    while size > 1 and len(outcomes(problem, size, sampling)) > 200:
+        size -= 1
+    return {"batch_size": size, "sampling": sampling}
+
+
+def outcomes(problem: FiniteSum, size: int, sampling: str) -> Sequence[Any]:
+    """The different batches, counted cheaply where there are many."""
+    if sampling == "with_replacement" and problem.n_samples**size > 10_000:
+        return range(problem.n_samples**size)
+    return resolve(sampling).outcomes(problem.n_samples, size)
+
+
+def run_length(rng: Rng, problem: FiniteSum, chosen: dict[str, Any], most: int = 60) -> int:
+    """A number of steps whose expectation can be computed exactly."""
+    if not isinstance(problem, Ridge):
+        count = len(outcomes(problem, chosen["batch_size"], chosen["sampling"]))
+        most = min(most, int(math.log(MAX_RUNS) / math.log(count)) if count > 1 else most)
+    return int(rng.integers(1, most + 1))
+
+
+def small(maker: Maker) -> Maker:
+    """The same kind of problem with at most three samples unless its moments close."""
+    if maker is logistic:
+        return lambda rng: logistic(rng, 3)
+    if maker is scalars:
+        return lambda rng: _few(scalars, rng)
+    return maker
+
+
+def _few(maker: Maker, rng: Rng) -> FiniteSum:
+    while (problem := maker(rng)).n_samples > 3:
+        pass
+    return problem
+
+
+def stochastic(
+    rng: Rng,
+    makers: Sequence[Maker],
+    limit: Callable[[StochasticRun], float],
+    *claimable: str,
+    strict: bool = False,
+) -> StochasticRun:
+    """A run of constant-step SGD with a step up to `limit`."""
+    problem = pick(rng, [small(maker) for maker in makers])
+    chosen = batch(rng, problem)
+    arguments: dict[str, Any] = {
+        "steps": run_length(rng, problem, chosen),
+        "x0": start(rng, problem),
+        "claims": valid_claims(rng, problem, *claimable),
+        **chosen,
+    }
+    probe = StochasticRun(problem, step_size=1e-9, **arguments)
+    return StochasticRun(problem, step_size=below(rng, limit(probe), strict), **arguments)
+
+
+def one_step(rng: Rng, makers: Sequence[Maker], *claimable: str) -> OneStep:
+    """One step from several points, with a step size up to 3/L at each."""
+    problem = pick(rng, makers)
+    return OneStep(
+        problem,
+        points=points(rng, problem),
+        step_size=3 * rng.random(4) / problem.smoothness,
+        claims=valid_claims(rng, problem, *claimable),
+        **batch(rng, problem),
+    )
+
+
+def pointwise(rng: Rng, makers: Sequence[Maker], *claimable: str) -> Points:
+    """Points and displacements."""
+    problem = pick(rng, makers)
+    return Points(
+        problem,
+        points=points(rng, problem),
+        displacements=10 ** rng.uniform(-2, 2) * rng.standard_normal((4, problem.dim)),
+        claims=valid_claims(rng, problem, *claimable),
+    )
+
+
+def descent(
+    rng: Rng, makers: Sequence[Maker], limit: float, *claimable: str, strict: bool = True
+) -> Descent:
+    """A run of gradient descent with a step up to `limit` / L."""
+    problem = pick(rng, makers)
+    claims = valid_claims(rng, problem, *claimable)
+    size = claims.get("smoothness", problem.smoothness)
+    if rng.random() < 0.2:
+        claims["minimum"] = problem.minimum - rng.random()
+    if "pl_constant" in claimable:
+        claims.pop("minimum", None)
+    return Descent(
+        problem,
+        steps=int(rng.integers(1, 40)),
+        step_size=below(rng, limit / size, strict),
+        x0=start(rng, problem),
+        claims=claims,
+    )
+
+
+# ---- a generator for every theorem ------------------------------------------------------------
+
+
+def gradient_vanishes(rng: Rng) -> Descent:
+    """A run long enough for the theory to promise a small gradient."""
+    while True:
+        problem = pick(rng, (*LINEAR, parabola, valley))
+        scaled = below(rng, 2.0, strict=True)
+        rate = scaled * (2 - scaled) * problem.pl_constant / problem.smoothness
+        # f - f* falls by the factor 1 - rate and its square root bounds the gradient.
+        needed = 2 * math.log(1e5 * math.sqrt(problem.smoothness / problem.pl_constant)) / rate
+        if needed < 400:
+            return Descent(
+                problem,
+                steps=math.ceil(needed),
+                step_size=scaled / problem.smoothness,
+                x0=start(rng, problem),
+            )
+
+
+def summability(rng: Rng) -> Sequences:
+    """A decreasing non-negative potential and decreases that it pays for, often exactly."""
+    potential = np.cumsum(rng.exponential(size=int(rng.integers(2, 30))))[::-1]
+    potential = potential - rng.choice([0.0, 1.0]) * potential[-1]
+    paid = -np.diff(potential)
+    return Sequences(potential, paid * (1 if rng.random() < 0.5 else rng.random(paid.size)))
+
+
+def expected_descent(rng: Rng) -> OneStep:
+    """Steps up to the threshold."""
+    probe = one_step(rng, SMOOTH, "smoothness")
+    return OneStep(
+        probe.problem,
+        points=probe.x,
+        step_size=[below(rng, min(float(limit), 1e3)) for limit in descent_threshold(probe)],
+        batch_size=probe.batch_size,
+        sampling=probe.sampling,
+        claims=probe.claims,
+    )
+
+
+def moment_recursion(rng: Rng) -> StochasticRun:
+    """A run of least squares so short that all its sequences can be enumerated."""
+    while True:
+        problem = pick(rng, (least_squares, ridge))
+        chosen = batch(rng, problem)
+        count = len(outcomes(problem, chosen["batch_size"], chosen["sampling"]))
+        steps = int(math.log(MAX_RUNS) / math.log(count)) if count > 1 else 10
+        if steps:
+            return StochasticRun(
+                problem,
+                steps=int(rng.integers(1, min(steps, 10) + 1)),
+                step_size=below(rng, 2 / problem.max_smoothness),
+                x0=start(rng, problem),
+                **chosen,
+            )
+
+
+def vacuity(rng: Rng) -> GlobalBound:
+    """Any claimed bound, however large."""
+    problem = pick(rng, PL)
+    return GlobalBound(
+        problem,
+        second_moment=float(10 ** rng.uniform(-2, 8)),
+        claims=valid_claims(rng, problem, "smoothness", "pl_constant"),
+    )
+
+
+def with_second_moment(rng: Rng, setting: StochasticRun) -> StochasticRun:
+    """The same run, sometimes claiming more than its largest second moment."""
+    if rng.random() < 0.7:
+        return setting
+    claims = {
+        **setting.claims,
+        "trajectory_second_moment": setting.trajectory_second_moment * (1 + rng.random()),
+    }
+    return StochasticRun(
+        setting.problem,
+        steps=setting.steps,
+        step_size=setting.step_size,
+        x0=setting.x0,
+        batch_size=setting.batch_size,
+        sampling=setting.sampling,
+        claims=claims,
+    )
+
+
+def decreasing(rng: Rng) -> StochasticRun:
+    """A run with the decreasing schedule."""
+    constant = stochastic(rng, PL, lambda s: 1.0, "smoothness", "pl_constant")
+    return with_second_moment(
+        rng,
+        StochasticRun(
+            constant.problem,
+            steps=constant.steps,
+            step_size=inverse_time(constant.constant("pl_constant")),
+            x0=constant.x0,
+            batch_size=constant.batch_size,
+            sampling=constant.sampling,
+            claims=constant.claims,
+        ),
+    )
+
+
+def constant_step(rng: Rng) -> StochasticRun:
+    """A constant step up to 1/(2 mu), which may be far beyond stability."""
+    return with_second_moment(
+        rng,
+        stochastic(
+            rng, PL, lambda s: 1 / (2 * s.constant("pl_constant")), "smoothness", "pl_constant"
+        ),
+    )
+
+
+def equal_rows(rng: Rng) -> LeastSquares:
+    """Least squares whose rows agree up to sign, so that its noise is the same everywhere."""
+    row = rng.standard_normal(int(rng.integers(1, 4)))
+    signs = rng.choice([-1.0, 1.0], size=int(rng.integers(1, 7)))
+    return LeastSquares(np.outer(signs, row), rng.standard_normal(signs.size))
+
+
+def flat_curvature(rng: Rng) -> ScalarQuadratics:
+    """Parabolas of one curvature."""
+    return ScalarQuadratics(np.full(3, 0.2 + rng.random()), rng.standard_normal(3))
+
+
+def bounded_variance(rng: Rng) -> StochasticRun:
+    """Noise of constant variance."""
+    setting = stochastic(
+        rng,
+        (parabola, valley, equal_rows, flat_curvature),
+        lambda s: 1 / s.constant("smoothness"),
+        "smoothness",
+        "pl_constant",
+    )
+    if rng.random() < 0.3:
+        true = setting.noise_factor * setting.problem.gradient_noise_at_minimum
+        setting.claims["variance"] = true * (1 + rng.random())  # type: ignore[index]
+    return setting
+
+
+def repaired(rng: Rng) -> StochasticRun:
+    """A run past the switch of the schedule."""
+    while True:
+        problem = pick(rng, (ridge, least_squares, flat_curvature, parabola))
+        if not problem.strong_convexity > problem.max_smoothness / 60:
+            continue
+        claims = valid_claims(rng, problem, "max_smoothness", "strong_convexity")
+        largest = claims.get("max_smoothness", problem.max_smoothness)
+        mu = claims.get("strong_convexity", problem.strong_convexity)
+        switch = 4 * math.ceil(largest / mu)
+        chosen = batch(rng, problem)
+        steps = switch + int(rng.integers(0, 200))
+        if not isinstance(problem, Ridge):
+            if switch > 8:
+                continue
+            chosen = {"batch_size": problem.n_samples, "sampling": "without_replacement"}
+            if problem.n_samples == 2 and rng.random() < 0.7:
+                chosen["batch_size"], steps = 1, switch + int(rng.integers(0, 3))
+        return StochasticRun(
+            problem,
+            steps=steps,
+            step_size=constant_then_inverse_time(largest, mu),
+            x0=start(rng, problem),
+            claims=claims,
+            **chosen,
+        )
+
+
+def stationary(rng: Rng) -> Stationary:
+    """Steps for which SGD is stable."""
+    problem = pick(rng, (least_squares, ridge))
+    limit = 1.95 / problem.max_smoothness
+    return Stationary(
+        problem, step_sizes=limit * rng.uniform(0.01, 1, size=3), **batch(rng, problem)
+    )
+
+
+def line_search(rng: Rng) -> Descent:
+    """A run with backtracking whose trials often just miss the longest safe step."""
+    plain = descent(rng, SMOOTH, 2.0, "smoothness")
+    search = BacktrackingStep(
+        decrease=0.5 if rng.random() < 0.4 else rng.uniform(0.05, 0.95),
+        shrink=rng.uniform(0.3, 0.98),
+    )
+    safe = 2 * (1 - search.decrease) / plain.constant("smoothness")
+    first = safe * search.shrink ** -float(rng.integers(4)) * (1 + rng.choice([1e-6, 0.1, -0.1]))
+    return dataclasses.replace(plain, step_size=first, line_search=search)
+
+
+def from_the_row_space(rng: Rng) -> StochasticRun:
+    """A run of SGD on least squares from a combination of the rows, stable or not."""
+    problem = least_squares(rng)
+    assert isinstance(problem, LeastSquares)
+    weights = 10 ** rng.uniform(-1, 1) * rng.standard_normal(problem.n_samples)
+    return StochasticRun(
+        problem,
+        steps=int(rng.integers(1, 40)),
+        step_size=float(rng.uniform(0.05, 2.5)) / problem.max_smoothness,
+        x0=None if rng.random() < 0.3 else weights @ problem.features,
+        **batch(rng, problem),
+    )
+
+
+GENERATORS: dict[str, Callable[[Rng], Any]] = {
+    "lem-smoothness-chain": lambda rng: Claims(pick(rng, CONVEX)),
+    "prop-minimum-norm": from_the_row_space,
+    "prop-least-squares": lambda rng: pointwise(rng, (least_squares, ridge, scalars)),
+    "lem-descent": lambda rng: pointwise(rng, SMOOTH, "smoothness"),
+    "lem-summability": summability,
+    "thm-gd-limit": gradient_vanishes,
+    "thm-gd-rate": lambda rng: descent(rng, SMOOTH, 2.0, "smoothness"),
+    "thm-gd-tight": lambda rng: descent(rng, SMOOTH, math.sqrt(3), "smoothness", strict=False),
+    "lem-backtracking": line_search,
+    "prop-backtracking": line_search,
+    "thm-gd-pl": lambda rng: descent(rng, PL, 2.0, "smoothness", "pl_constant"),
+    "lem-unbiased": lambda rng: one_step(rng, SMOOTH),
+    "lem-minibatch-variance": lambda rng: one_step(rng, SMOOTH),
+    "lem-one-step": lambda rng: one_step(rng, SMOOTH, "smoothness"),
+    "lem-expected-descent": expected_descent,
+    "prop-descent-threshold": lambda rng: one_step(rng, (least_squares, ridge, scalars)),
+    "prop-moment-recursion": moment_recursion,
+    "lem-pl-one-step": lambda rng: one_step(rng, PL, "smoothness", "pl_constant"),
+    "thm-vacuity": vacuity,
+    "thm-sgd-pl-decreasing": decreasing,
+    "thm-sgd-pl-constant": constant_step,
+    "thm-sgd-pl-variance": bounded_variance,
+    "lem-expected-smoothness": lambda rng: pointwise(rng, CONVEX, "max_smoothness"),
+    "lem-expected-smoothness-nonconvex": lambda rng: pointwise(
+        rng, (*BOUNDED_BELOW, convex_scalars), "max_smoothness"
+    ),
+    "thm-sgd-strongly-convex": lambda rng: stochastic(
+        rng,
+        STRONGLY_CONVEX,
+        lambda s: 1 / (2 * batch_smoothness(s)),
+        "max_smoothness",
+        "strong_convexity",
+    ),
+    "thm-sgd-pl-expected-smoothness": lambda rng: stochastic(
+        rng,
+        (*LINEAR, parabola, valley, convex_scalars),
+        lambda s: (
+            s.constant("pl_constant") / (s.constant("smoothness") * s.constant("max_smoothness"))
+        ),
+        "smoothness",
+        "max_smoothness",
+        "pl_constant",
+    ),
+    "thm-sgd-decreasing-repaired": repaired,
+    "prop-quadratic-floor": stationary,
+    "thm-sgd-interpolation": lambda rng: stochastic(
+        rng,
+        (interpolating,),
+        lambda s: 2 / s.constant("max_smoothness"),
+        "max_smoothness",
+        "pl_constant",
+        strict=True,
+    ),
+}

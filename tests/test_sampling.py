@@ -1,0 +1,226 @@
+"""Samplings: uniform, independent of how many replicates run, and with the variance promised."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from random_settings import SAMPLINGS
+
+from sgdnotes import sgd
+from sgdnotes.problems import LeastSquares
+from sgdnotes.sampling import (
+    BLOCK,
+    GROUP,
+    NAMED,
+    AllSequences,
+    Sampling,
+    WithoutReplacement,
+    WithReplacement,
+    resolve,
+)
+
+
+def drawn(
+    sampling: Sampling, n: int, batch_size: int, replicates: int, steps: int, seed: int = 0
+) -> np.ndarray:
+    """The first `steps` draws, shape (steps, replicates, batch_size)."""
+    blocks, length = [], 0
+    for block in sampling.stream(n, batch_size, replicates, np.random.default_rng(seed)):
+        assert block.shape[1:] == (replicates, batch_size)
+        blocks.append(block)
+        length += len(block)
+        if length >= steps:
+            return np.concatenate(blocks)[:steps]
+    raise AssertionError("a stream never ends")
+
+
+def counts(sampling: Sampling, draws: np.ndarray, n: int) -> np.ndarray:
+    """How often each possible batch was drawn, in the order of `outcomes`."""
+    batch_size = draws.shape[-1]
+    rows = draws.reshape(-1, batch_size)
+    if isinstance(sampling, WithoutReplacement):
+        rows = np.sort(rows, axis=1)
+    numbers = rows @ n ** np.arange(batch_size)
+    possible = sampling.outcomes(n, batch_size) @ n ** np.arange(batch_size)
+    assert len(np.unique(possible)) == len(possible)
+    assert np.isin(numbers, possible).all()
+    return np.bincount(numbers, minlength=n**batch_size)[possible]
+
+
+@pytest.mark.parametrize("name", SAMPLINGS)
+@pytest.mark.parametrize(
+    ("n", "batch_size"), [(1, 1), (2, 1), (3, 2), (5, 2), (5, 3), (6, 5), (4, 4), (7, 1)]
+)
+def test_every_batch_is_equally_likely(name: str, n: int, batch_size: int) -> None:
+    sampling = resolve(name)
+    steps = 4 * BLOCK if len(sampling.outcomes(n, batch_size)) < 700 else 64 * BLOCK
+    draws = drawn(sampling, n, batch_size, 3 * GROUP, steps, seed=n * 10 + batch_size)
+    seen = counts(sampling, draws, n)
+    total, possible = seen.sum(), len(seen)
+    expected = total / possible
+    deviation = math.sqrt(expected * (1 - 1 / possible))
+    assert expected > 20
+    if possible == 1:
+        assert seen[0] == total
+        return
+    assert np.abs((seen - expected) / deviation).max() <= 5
+    # Pearson's statistic, standardised: mean possible - 1, variance 2 (possible - 1).
+    statistic = ((seen - expected) ** 2 / expected).sum()
+    assert abs(statistic - (possible - 1)) / math.sqrt(2 * (possible - 1)) <= 5
+
+
+@pytest.mark.parametrize("name", SAMPLINGS)
+def test_every_position_of_a_batch_covers_the_samples(name: str) -> None:
+    draws = drawn(resolve(name), 6, 3, 64, 2000)
+    union = [np.bincount(draws[..., b].ravel(), minlength=6) for b in range(3)]
+    if name == "with_replacement":
+        assert all((np.abs(u - 128_000 / 6) < 5 * math.sqrt(128_000 / 6)).all() for u in union)
+    total = sum(union)
+    assert (np.abs(total - 64_000) < 5 * math.sqrt(64_000)).all()
+
+
+@pytest.mark.parametrize("name", SAMPLINGS)
+def test_steps_and_replicates_are_independent(name: str) -> None:
+    draws = drawn(resolve(name), 5, 1, 4 * GROUP, 1000)[..., 0].astype(float)
+    centered = (draws - 2) / math.sqrt(2)
+    # Correlations between neighbouring steps, replicates and groups: products of mean 0.
+    for left, right in (
+        (centered[:-1], centered[1:]),
+        (centered[:, :-1], centered[:, 1:]),
+        (centered[:, :-GROUP], centered[:, GROUP:]),
+        (centered[:-BLOCK], centered[BLOCK:]),
+    ):
+        products = left * right
+        assert abs(products.mean()) * math.sqrt(products.size) <= 5
+
+
+def test_without_replacement_never_repeats() -> None:
+    for n, batch_size in [(3, 3), (10, 4), (1000, 30), (200, 200)]:
+        draws = drawn(WithoutReplacement(), n, batch_size, 10, 20)
+        ordered = np.sort(draws, axis=-1)
+        assert (np.diff(ordered, axis=-1) > 0).all()
+        assert draws.min() >= 0
+        assert draws.max() < n
+
+
+def test_outcomes() -> None:
+    assert WithReplacement().outcomes(3, 2).tolist() == [
+        list(t) for t in itertools.product(range(3), repeat=2)
+    ]
+    assert WithoutReplacement().outcomes(4, 2).tolist() == [
+        [0, 1],
+        [0, 2],
+        [0, 3],
+        [1, 2],
+        [1, 3],
+        [2, 3],
+    ]
+    for n, batch_size in [(1, 1), (5, 3), (6, 6)]:
+        assert len(WithReplacement().outcomes(n, batch_size)) == n**batch_size
+        assert len(WithoutReplacement().outcomes(n, batch_size)) == math.comb(n, batch_size)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 6])
+@pytest.mark.parametrize("name", SAMPLINGS)
+def test_the_variance_factor_against_enumeration(name: str, batch_size: int) -> None:
+    sampling = resolve(name)
+    vectors = np.random.default_rng(0).standard_normal((6, 3))
+    center = vectors.mean(axis=0)
+    covariance = (vectors - center).T @ (vectors - center) / 6
+    means = vectors[sampling.outcomes(6, batch_size)].mean(axis=1)
+    np.testing.assert_allclose(means.mean(axis=0), center, rtol=0, atol=1e-12)
+    of_means = (means - center).T @ (means - center) / len(means)
+    factor = sampling.variance_factor(6, batch_size)
+    np.testing.assert_allclose(of_means, factor * covariance, rtol=0, atol=1e-12)
+    with_, without = (resolve(s).variance_factor(6, batch_size) for s in SAMPLINGS)
+    assert without / with_ == pytest.approx(1 - (batch_size - 1) / 5, rel=1e-12, abs=1e-15)
+    if name == "without_replacement" and batch_size == 6:
+        assert factor == 0
+
+
+def test_variance_factor_of_a_single_sample() -> None:
+    assert WithoutReplacement().variance_factor(1, 1) == 0
+    assert WithReplacement().variance_factor(1, 1) == 1
+    assert WithoutReplacement().variance_factor(5, 1) == 1
+
+
+def test_a_batch_that_always_holds_the_same_sample_is_biased() -> None:
+    # Marginals matter: a fixed index is "random" as well, and its mean is not the mean.
+    vectors = np.arange(6.0)
+    assert vectors[np.zeros(3, dtype=int)].mean() != vectors.mean()
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 5, 200])
+@pytest.mark.parametrize("name", SAMPLINGS)
+def test_draws_do_not_depend_on_the_number_of_replicates(name: str, batch_size: int) -> None:
+    many = drawn(resolve(name), 250, batch_size, 3 * GROUP + 5, 2 * BLOCK // batch_size + 3)
+    for replicates in (1, 2, GROUP - 1, GROUP, GROUP + 1, 2 * GROUP):
+        few = drawn(resolve(name), 250, batch_size, replicates, len(many))
+        np.testing.assert_array_equal(few, many[:, :replicates])
+
+
+@pytest.mark.parametrize("name", SAMPLINGS)
+def test_groups_differ(name: str) -> None:
+    draws = drawn(resolve(name), 1000, 2, 2 * GROUP, 50)
+    columns = draws.transpose(1, 0, 2).reshape(2 * GROUP, -1)
+    assert len(np.unique(columns, axis=0)) == 2 * GROUP
+
+
+@pytest.mark.parametrize("name", SAMPLINGS)
+def test_runs_do_not_depend_on_what_is_recorded_or_how_long_they_are(name: str) -> None:
+    rng = np.random.default_rng(0)
+    problem = LeastSquares(rng.standard_normal((20, 3)), rng.standard_normal(20))
+    arguments = {
+        "step_size": 0.02,
+        "batch_size": 3,
+        "sampling": name,
+        "replicates": 70,
+        "rng": 5,
+        "metrics": ["x"],
+    }
+    full = sgd(problem, steps=300, record="all", **arguments)
+    for record in (1, 7, 60, [0], [41, 42, 43, 85, 86], list(range(0, 300, 17))):
+        sparse = sgd(problem, steps=300, record=record, **arguments)
+        np.testing.assert_array_equal(sparse.x, full.x)
+        np.testing.assert_array_equal(sparse.history["x"], full.history["x"][sparse.steps])
+    short = sgd(problem, steps=111, record="all", **arguments)
+    np.testing.assert_array_equal(short.history["x"], full.history["x"][:112])
+
+
+def test_all_sequences_run_through_every_sequence_once() -> None:
+    sampling = AllSequences(WithoutReplacement())
+    replicates = 3**4
+    draws = drawn(sampling, 3, 2, replicates, 4)
+    sequences = draws.transpose(1, 0, 2).reshape(replicates, -1)
+    assert len(np.unique(sequences, axis=0)) == replicates
+    assert sampling.variance_factor(3, 2) == WithoutReplacement().variance_factor(3, 2)
+    assert sampling.outcomes(3, 2).tolist() == WithoutReplacement().outcomes(3, 2).tolist()
+
+
+def test_resolve() -> None:
+    assert set(NAMED) == set(SAMPLINGS)
+    for name in SAMPLINGS:
+        assert resolve(name).name.replace(" ", "_") == name
+        assert resolve(resolve(name)) is resolve(name)
+    with pytest.raises(ValueError, match=r"sampling: wanted one of"):
+        resolve("cyclic")
+    with pytest.raises(ValueError, match=r"sampling: wanted one of"):
+        resolve(3)  # type: ignore[arg-type]
+
+
+def test_a_seed_and_its_generator_agree_and_differ_from_others() -> None:
+    problem = LeastSquares([[1.0], [2.0], [3.0]], [1.0, 0.0, 2.0])
+    arguments = {"steps": 50, "step_size": 0.05, "replicates": 10}
+    seeded = sgd(problem, rng=3, **arguments).x
+    np.testing.assert_array_equal(seeded, sgd(problem, rng=3, **arguments).x)
+    np.testing.assert_array_equal(seeded, sgd(problem, rng=np.random.default_rng(3), **arguments).x)
+    assert (seeded != sgd(problem, rng=4, **arguments).x).any()
+    generator = np.random.default_rng(3)
+    first, second = (sgd(problem, rng=generator, **arguments).x for _ in range(2))
+    assert (first != second).any()
+    before = np.random.get_state()[1].tolist()  # noqa: NPY002
+    sgd(problem, rng=None, **arguments)
+    assert np.random.get_state()[1].tolist() == before  # noqa: NPY002

@@ -1,0 +1,267 @@
+"""Write the theorem index of the book from the theorem objects: ``python tools/pages.py``.
+
+Each theorem is checked once on the setting given here, and each of its counterexamples is
+compared with the claim it breaks, so that the page reports outcomes and not intentions.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sgdnotes.problems import LeastSquares, sine_valley, soft_absolute
+from sgdnotes.schedules import constant_then_inverse_time, inverse_time
+from sgdnotes.theorems import (
+    ALL,
+    Claims,
+    Counterexample,
+    Descent,
+    GlobalBound,
+    OneStep,
+    Points,
+    Sequences,
+    Stationary,
+    StochasticRun,
+    Theorem,
+    Verdict,
+)
+from sgdnotes.theorems.stochastic import descent_threshold
+from sgdnotes.updates import BacktrackingStep
+
+PAGE = Path(__file__).parents[1] / "book" / "theorems.md"
+
+LECTURES = {
+    "01": ("01-finite-sums", "Finite sums"),
+    "02": ("02-gradient-descent", "Gradient descent"),
+    "03": ("03-stochastic-gradients", "Stochastic gradients"),
+    "04": ("04-pl", "The PL case"),
+}
+
+INTRODUCTION = """\
+<!-- Written by tools/pages.py; edit the theorem objects in sgdnotes/theorems instead. -->
+
+# Theorem index
+
+Every numbered statement that the lectures check is an object in {py:mod}`sgdnotes.theorems`, and
+this page is generated from these objects. For each it gives the claim, its assumptions, and what
+came out when the claim was compared with the method's exact behaviour on one setting. The two
+sides of an inequality are compared as *observed divided by claimed*: at most 1 where the claim
+holds, and the closer to 1 the less it gives away there.
+
+An assumption is called **needed** when the object carries a counterexample: a setting that violates
+this assumption alone and on which the claim fails. Of every other assumption the page says that it
+suffices, and claims no more.
+
+To check a statement on a setting of your own, see [](#check-your-own).
+"""
+
+
+@cache
+def settings() -> dict[str, Any]:
+    """Return the setting on which the page reports each theorem, by label."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(40, 5))
+    fit = LeastSquares(features, features @ rng.normal(size=5) + rng.normal(size=40))
+    cloud = fit.minimizer + rng.normal(size=(100, 5))
+    small = LeastSquares(features[:6, :2], fit.targets[:6])
+    near = small.minimizer + rng.normal(size=(50, 2))
+    valley, tilted = sine_valley(), sine_valley([1.0, -1.0])
+    line = np.linspace(-6, 6, 101)[:, None]
+    wide = rng.normal(size=(10, 30))
+    solvable = LeastSquares(wide, wide @ rng.normal(size=30))
+
+    one_step = OneStep(small, points=near, step_size=0.1, batch_size=2)
+    careful = OneStep(small, points=near, step_size=0.9 * descent_threshold(one_step), batch_size=2)
+    potential = 1 / np.arange(1.0, 1001.0)
+    descent = Descent(soft_absolute(), steps=18, step_size=1.0, x0=[20.0])
+    searched = Descent(valley, steps=4, step_size=1.0, x0=[3.0], line_search=BacktrackingStep())
+    short = 1 / (2 * fit.max_smoothness)
+    switched = constant_then_inverse_time(fit.max_smoothness, fit.strong_convexity)
+    return {
+        "lem-smoothness-chain": Claims(fit),
+        "prop-least-squares": Points(fit, points=cloud),
+        "prop-minimum-norm": StochasticRun(
+            LeastSquares(wide, wide @ np.ones(30)), steps=400, step_size=0.02
+        ),
+        "lem-descent": Points(valley, points=line, displacements=line[::-1] / 3 + 0.1),
+        "lem-summability": Sequences(potential, potential[:-1] - potential[1:]),
+        "thm-gd-limit": Descent(valley, steps=100, step_size=1 / 8, x0=[3.0]),
+        "thm-gd-rate": descent,
+        "thm-gd-tight": descent,
+        "lem-backtracking": searched,
+        "prop-backtracking": searched,
+        "thm-gd-pl": Descent(fit, steps=12, step_size=1 / fit.smoothness),
+        "lem-unbiased": OneStep(small, points=near, batch_size=3, sampling="without_replacement"),
+        "lem-minibatch-variance": OneStep(
+            small, points=near, batch_size=3, sampling="without_replacement"
+        ),
+        "lem-one-step": one_step,
+        "lem-expected-descent": careful,
+        "prop-descent-threshold": one_step,
+        "prop-moment-recursion": StochasticRun(
+            small,
+            steps=4,
+            step_size=0.1,
+            x0=[3.0, -1.0],
+            batch_size=2,
+            sampling="without_replacement",
+        ),
+        "lem-pl-one-step": one_step,
+        "thm-vacuity": GlobalBound(fit, second_moment=1e6),
+        "thm-sgd-pl-decreasing": StochasticRun(
+            fit, steps=1000, step_size=inverse_time(fit.pl_constant)
+        ),
+        "thm-sgd-pl-constant": StochasticRun(fit, steps=400, step_size=0.05, batch_size=2),
+        "thm-sgd-pl-variance": StochasticRun(tilted, steps=14, step_size=1 / 8, x0=[3.0]),
+        "lem-expected-smoothness": Points(fit, points=cloud),
+        "lem-expected-smoothness-nonconvex": Points(tilted, points=line),
+        "thm-sgd-strongly-convex": StochasticRun(fit, steps=400, step_size=short, batch_size=4),
+        "thm-sgd-pl-expected-smoothness": StochasticRun(
+            fit,
+            steps=400,
+            step_size=fit.pl_constant / (fit.smoothness * fit.max_smoothness),
+        ),
+        "thm-sgd-decreasing-repaired": StochasticRun(fit, steps=1000, step_size=switched),
+        "prop-quadratic-floor": Stationary(fit, step_sizes=[0.01, 0.02, 0.04, 0.08]),
+        "thm-sgd-interpolation": StochasticRun(
+            solvable, steps=400, step_size=1 / solvable.max_smoothness
+        ),
+    }
+
+
+def check(theorem: Theorem[Any]) -> Verdict:
+    """Check a theorem on its setting, where it must hold."""
+    if theorem.label not in settings():
+        raise KeyError(f"tools/pages.py: wanted a setting for {theorem.label}")
+    verdict = theorem.check(settings()[theorem.label])
+    if not verdict.holds:
+        raise ValueError(f"tools/pages.py: wanted a setting on which the claim holds\n{verdict}")
+    return verdict
+
+
+def plain(text: str) -> str:
+    """Return plain text with what Markdown would read as markup escaped."""
+    return re.sub(r"([*_|<>$`\[\]\\])", r"\\\1", text)
+
+
+def number(value: float) -> str:
+    """Return a number in two or three digits, in TeX."""
+    if 0.01 <= value < 1000:
+        return f"${value:.3g}$"
+    if 0 < value < 1e-12:
+        return "below $10^{-12}$"  # its digits are those of the processor
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return rf"${mantissa}\times10^{{{int(exponent)}}}$"
+
+
+def outcome(verdict: Verdict) -> str:
+    """Say what came out, in words and digits that do not flicker."""
+    match verdict.kind:
+        case "identity" if verdict.holds:
+            return "both sides agree to rounding"
+        case "identity":
+            return f"the sides differ by {number(verdict.worst)} of the largest value"
+        case "limit" if verdict.holds:
+            return "the limit is reached to " + (
+                "rounding" if verdict.worst < 1e-12 else number(verdict.worst)
+            )
+        case "limit":
+            left = "without end" if math.isinf(verdict.worst) else f"by {number(verdict.worst)}"
+            return f"the limit is missed {left}"
+        case "impossibility":
+            verb = (
+                "exceeds the supposed bound" if verdict.holds else "stays within the supposed bound"
+            )
+            return f"the observed value {verb}, ratio up to {number(verdict.worst)}"
+    if math.isinf(verdict.worst):
+        worst = verdict.bound[verdict.index == verdict.worst_at]
+        return "the bound is not even positive" if (worst <= 0).any() else "the run diverges"
+    text = f"observed / bound is at most {number(verdict.worst)}"
+    if verdict.index_name in {"k", "N"} and verdict.worst_at < verdict.index[-1]:
+        last = verdict.observed[-1] / verdict.bound[-1]
+        text += f", and {number(last)} at ${verdict.index_name} = {verdict.index[-1]:g}$"
+    return text
+
+
+def shown(setting: Any) -> str:
+    """Return what a setting is, ready for Markdown."""
+    return plain(repr(setting.problem) if type(setting) is Claims else str(setting))
+
+
+def broken(theorem: Theorem[Any], example: Counterexample[Any]) -> str:
+    """Return the outcome of a counterexample, which must break the claim."""
+    verdict = theorem.refute(example)
+    if verdict.holds:
+        raise ValueError(f"{theorem.label}: the counterexample to {example.drops} breaks nothing")
+    if theorem.kind == "inequality" and math.isfinite(verdict.worst):
+        return f"observed / bound reaches {number(verdict.worst)}"
+    return outcome(verdict)
+
+
+def section(theorem: Theorem[Any]) -> str:
+    """Return the part of the page on one theorem."""
+    verdict, setting = check(theorem), settings()[theorem.label]
+    proof = "Proved in the lecture." if theorem.proved else "Cited, not proved here."
+    source = ", ".join(f"{{cite:t}}`{key}`" for key in theorem.references) or "This course"
+    lines = [
+        f"(index-{theorem.label})=",
+        f"### {theorem.title}",
+        "",
+        f"{{prf:ref}}`{theorem.label}` · {theorem.kind} · `ALL[{theorem.label!r}]`",
+        "",
+        f"**Claim.** {theorem.statement}.",
+        "",
+        "**Assumptions.**",
+        "",
+    ]
+    for assumption in theorem.assumptions:
+        examples = [e for e in theorem.counterexamples if e.drops == assumption.name]
+        lines.append(f"- *{plain(assumption.name)}:* {assumption.statement}.\\")
+        for example in examples:
+            lines.append(
+                f"  **Needed.** {plain(example.story)}"
+                f" Counterexample: {shown(example.setting)}; {broken(theorem, example)}."
+            )
+        if not examples:
+            lines.append("  Sufficient, necessity not claimed.")
+    lines += [
+        "",
+        f"**Verdict.** Holds on {shown(setting)}: {outcome(verdict)}.",
+        "",
+        f"**Tightness.** {theorem.tightness}",
+        "",
+        f"**Source.** {source}. {proof}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def overview() -> str:
+    """Return a table of all statements."""
+    rows = ["| Statement | Outcome |", "|---|---|"]
+    for label, theorem in ALL.items():
+        result = outcome(check(theorem)).removeprefix("observed / bound is ")
+        rows.append(
+            f"| {{prf:ref}}`{label}`: [{theorem.title}](#index-{label}) "
+            f"| {theorem.kind}: {result} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def theorems_page() -> str:
+    """Return the whole page."""
+    parts = [INTRODUCTION, overview()]
+    for lecture, (file, title) in LECTURES.items():
+        theorems = [theorem for theorem in ALL.values() if theorem.lecture == lecture]
+        parts.append(f"## {title}\n\nStated in [lecture {lecture}](../lectures/{file}.ipynb).\n")
+        parts += [section(theorem) for theorem in theorems]
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(theorems_page(), encoding="utf-8")
