@@ -1079,3 +1079,14 @@ def test_exact_expectation_of_ridge_regression_around_the_repaired_schedule() ->
         StochasticRun(problem, steps=switch, step_size=schedule, x0=[9.0, 9.0, 9.0])
     )
     assert verdict.index.tolist() == [switch]
+
+
+@pytest.mark.parametrize("label", ALL)
+def test_a_theorem_shows_all_it_says_in_a_notebook(label: str) -> None:
+    theorem = ALL[label]
+    shown = theorem._repr_markdown_()
+    for text in (theorem.title, label, theorem.statement, theorem.tightness):
+        assert text in shown
+    for assumption in theorem.assumptions:
+        line = f"- {assumption.name}: {assumption.statement} [{theorem.necessity(assumption.name)}]"
+        assert line in shown.splitlines()

@@ -233,6 +233,12 @@ class Theorem(Generic[S]):
 
     __repr__ = __str__
 
+    def _repr_markdown_(self) -> str:
+        """Return the same for a notebook, where the formulas are set."""
+        head, *rest = str(self).split("\n")
+        lines = [f"- {line.strip()}" if line.startswith("  ") else f"\n*{line}*\n" for line in rest]
+        return "\n".join([f"**{head}**", *lines])
+
     def check(self, setting: S) -> Verdict:
         """Check the claim on a setting that satisfies the assumptions.
 
