@@ -214,30 +214,35 @@ class Theorem(Generic[S]):
     proved: bool = True
 
     def __str__(self) -> str:
-        references = ", ".join(self.references) or "this course"
-        proof = f"lecture {self.lecture}" if self.proved else f"not proved here; see {references}"
-        assumptions = [
-            f"  {a.name}: {a.statement} [{self.necessity(a.name)}]" for a in self.assumptions
-        ]
-        return "\n".join(
-            [
-                f"{self.title} ({self.label}, {self.kind})",
-                f"Statement\n  {self.statement}",
-                "Assumptions",
-                *assumptions,
-                f"Proof in\n  {proof}",
-                f"Tightness\n  {self.tightness}",
-                f"References\n  {references}",
-            ]
-        )
+        lines = [self._heading()]
+        for title, entries in self._sections().items():
+            lines += [title, *(f"  {entry}" for entry in entries)]
+        return "\n".join(lines)
 
     __repr__ = __str__
 
     def _repr_markdown_(self) -> str:
         """Return the same for a notebook, where the formulas are set."""
-        head, *rest = str(self).split("\n")
-        lines = [f"- {line.strip()}" if line.startswith("  ") else f"\n*{line}*\n" for line in rest]
-        return "\n".join([f"**{head}**", *lines])
+        lines = [f"**{self._heading()}**"]
+        for title, entries in self._sections().items():
+            lines += [f"\n*{title}*\n", *(f"- {entry}" for entry in entries)]
+        return "\n".join(lines)
+
+    def _heading(self) -> str:
+        return f"{self.title} ({self.label}, {self.kind})"
+
+    def _sections(self) -> dict[str, list[str]]:
+        references = ", ".join(self.references) or "this course"
+        proof = f"lecture {self.lecture}" if self.proved else f"not proved here; see {references}"
+        return {
+            "Statement": [self.statement],
+            "Assumptions": [
+                f"{a.name}: {a.statement} [{self.necessity(a.name)}]" for a in self.assumptions
+            ],
+            "Proof in": [proof],
+            "Tightness": [self.tightness],
+            "References": [references],
+        }
 
     def check(self, setting: S) -> Verdict:
         """Check the claim on a setting that satisfies the assumptions.
