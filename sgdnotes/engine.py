@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,8 +14,8 @@ from sgdnotes import _validate
 from sgdnotes._validate import FloatArray, IntArray
 from sgdnotes.oracles import Oracle
 from sgdnotes.problems import FiniteSum, check_problem
-from sgdnotes.schedules import Schedule, evaluate
-from sgdnotes.updates import Update
+from sgdnotes.schedules import Schedule, evaluate, evaluate_weights
+from sgdnotes.updates import StepSize, Update
 
 Metric = Callable[[FiniteSum, FloatArray], FloatArray]
 
@@ -46,11 +47,13 @@ class Trace:
     steps : ndarray of int, shape (records,)
         The step numbers k at which the metrics were recorded; 0 is the starting point.
     history : dict of str to ndarray of shape (records, replicates, ...)
-        The recorded metrics.
+        The recorded metrics; with averaging and metrics given by name, also `x_average`, the
+        averages so far.
     n_gradients : int
         Component gradients that each replicate spent.
     x_average : ndarray of shape (replicates, dim) or None
-        The mean of x_0, ..., x_{nit-1} if it was asked for.
+        The weighted mean of x_0, ..., x_{nit-1} if it was asked for; as long as all weights are
+        zero, x_0.
     """
 
     x: FloatArray
@@ -109,13 +112,13 @@ def run(
     update: Update,
     *,
     steps: int,
-    step_size: float | Schedule,
+    step_size: float | ArrayLike | Schedule,
     x0: ArrayLike | None = None,
     replicates: int = 1,
     rng: int | np.random.Generator | None = None,
     record: int | str | Sequence[int] = 60,
     metrics: Sequence[str] | Mapping[str, Metric] = ("gap",),
-    average: bool = False,
+    average: bool | Schedule = False,
     progress: bool = False,
     callback: Callable[[Trace], None] | None = None,
 ) -> Trace:
@@ -128,8 +131,9 @@ def run(
         The method: how gradients are estimated and how points move along them.
     steps : int
         Number of steps, at least 0.
-    step_size : float or callable
-        A positive number, or a schedule ``k -> positive number`` with k from 0.
+    step_size : float, array_like of shape (replicates,) or callable
+        A positive number, one for each replicate, or a schedule ``k -> positive number`` with k
+        from 0.
     x0 : array_like of shape (dim,) or (replicates, dim), optional
         Starting points; the origin when omitted.
     replicates : int, default 1
@@ -139,8 +143,8 @@ def run(
         When to record; see `record_steps`.
     metrics : sequence of str, or mapping of str to callable, default ("gap",)
         What to record: names from `METRICS`, or functions ``(problem, x) -> values``.
-    average : bool, default False
-        Keep the running mean of the iterates.
+    average : bool or callable, default False
+        Keep the running mean of the iterates, or their mean with the weights ``k -> weight``.
     progress : bool, default False
         Show a progress bar.
     callback : callable, optional
@@ -162,11 +166,19 @@ def run(
     chosen = _metrics(metrics)
     schedule = record_steps(steps, record)
     draws = _Draws(oracle.draws(problem, replicates, _validate.generator(rng)))
+    if not callable(getattr(update, "apply", None)):
+        raise ValueError(f"update: wanted an Update such as GradientStep(), got {update!r}")
     if not (callback is None or callable(callback)):
         raise ValueError(f"callback: wanted a function of the trace, got {callback!r}")
-    evaluate(step_size, 0, 1)  # a bad first step is refused before any work is done
+    step_sizes = _step_sizes(step_size, replicates)
+    step_sizes(0, 1)  # a bad first step is refused before any work is done
+    weights = _weights(average)
+    if average and not isinstance(metrics, Mapping):
+        chosen["x_average"] = lambda problem, x: run_state.average
 
-    run_state = _State(x, oracle.init(problem, x), update.init(problem, x), np.zeros_like(x))
+    run_state = _State(
+        x, oracle.init(problem, x), update.init(problem, x), x, np.zeros_like(x), 0.0
+    )
     recorded: dict[str, list[FloatArray]] = {name: [] for name in chosen}
     k, records, message = 0, 0, f"took all {steps} steps"
     success = True
@@ -181,20 +193,21 @@ def run(
             steps=schedule[:records],
             history={name: np.array(values) for name, values in recorded.items()},
             n_gradients=k * oracle.cost(problem),
-            x_average=run_state.total / k if average and k else None,
+            x_average=run_state.average if average else None,
         )
 
     with np.errstate(over="ignore", invalid="ignore"), _bar(steps, progress) as bar:
         for target in schedule:
             while k < target and success:
                 indices = draws.take(int(target) - k)
-                sizes = evaluate(step_size, k, k + len(indices))
-                following = _advance(problem, oracle, update, run_state, indices, sizes, average)
+                stop = k + len(indices)
+                block = _Block(indices, step_sizes(k, stop), weights(k, stop))
+                following = _advance(problem, oracle, update, run_state, block)
                 if _bounded(following.x):
-                    run_state, k = following, k + len(indices)
+                    run_state, k = following, stop
                 else:
                     run_state, taken = _advance_while_bounded(
-                        problem, oracle, update, run_state, indices, sizes, average
+                        problem, oracle, update, run_state, block
                     )
                     k += taken
                     success = False
@@ -222,46 +235,78 @@ class _State:
     x: FloatArray
     oracle: Any
     update: Any
-    total: FloatArray  # of the iterates before x
+    start: FloatArray
+    total: FloatArray  # the weighted sum of the iterates before x
+    weight: float  # the sum of their weights
+
+    @property
+    def average(self) -> FloatArray:
+        return self.total / self.weight if self.weight else self.start
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """What the next few steps need."""
+
+    draws: IntArray
+    step_sizes: Sequence[StepSize]
+    weights: Sequence[float]  # zero where nothing is averaged
+
+    def one(self, number: int) -> _Block:
+        at = slice(number, number + 1)
+        return _Block(self.draws[at], self.step_sizes[at], self.weights[at])
 
 
 def _advance(
-    problem: FiniteSum,
-    oracle: Oracle,
-    update: Update,
-    state: _State,
-    draws: IntArray,
-    step_sizes: FloatArray,
-    average: bool,
+    problem: FiniteSum, oracle: Oracle, update: Update, state: _State, block: _Block
 ) -> _State:
     """Advance all replicates over a block of draws; the one place where steps are taken."""
     x, memory, carried = state.x, state.oracle, state.update
-    total = state.total.copy() if average else state.total
-    for draw, step_size in zip(draws, step_sizes.tolist(), strict=True):
-        if average:
-            total += x
+    averaging = any(block.weights)
+    total = state.total.copy() if averaging else state.total
+    for draw, step_size, weight in zip(block.draws, block.step_sizes, block.weights, strict=True):
+        if averaging:
+            total += weight * x
         gradient, memory = oracle.gradient(problem, x, draw, memory)
         x, carried = update.apply(problem, x, gradient, step_size, carried)
-    return _State(x, memory, carried, total)
+    return _State(x, memory, carried, state.start, total, state.weight + math.fsum(block.weights))
 
 
 def _advance_while_bounded(
-    problem: FiniteSum,
-    oracle: Oracle,
-    update: Update,
-    state: _State,
-    draws: IntArray,
-    step_sizes: FloatArray,
-    average: bool,
+    problem: FiniteSum, oracle: Oracle, update: Update, state: _State, block: _Block
 ) -> tuple[_State, int]:
     """Repeat a block that diverged one step at a time, up to the last bounded iterate."""
-    for taken in range(len(draws)):
-        one = slice(taken, taken + 1)
-        following = _advance(problem, oracle, update, state, draws[one], step_sizes[one], average)
+    for taken in range(len(block.draws)):
+        following = _advance(problem, oracle, update, state, block.one(taken))
         if not _bounded(following.x):
             return state, taken
         state = following
     raise AssertionError("a block that diverged must diverge again when it is repeated")
+
+
+def _step_sizes(
+    step_size: float | ArrayLike | Schedule, replicates: int
+) -> Callable[[int, int], Sequence[StepSize]]:
+    """Return a function from a range of steps to their sizes."""
+    if callable(step_size) or np.ndim(step_size) == 0:
+        scheduled: float | Schedule = step_size  # type: ignore[assignment]
+        return lambda start, stop: evaluate(scheduled, start, stop).tolist()
+    each = _validate.finite_array("step_size", step_size, ndim=1)
+    if each.shape != (replicates,) or not (each > 0).all():
+        raise ValueError(
+            f"step_size: wanted one positive number for each of {replicates} replicates, "
+            f"got {step_size!r}"
+        )
+    return lambda start, stop: [each[:, None]] * (stop - start)
+
+
+def _weights(average: bool | Schedule) -> Callable[[int, int], Sequence[float]]:
+    """Return a function from a range of steps to the weights of their iterates."""
+    if isinstance(average, bool):
+        return lambda start, stop: [float(average)] * (stop - start)
+    if not callable(average):
+        raise ValueError(f"average: wanted a bool or a function of the step, got {average!r}")
+    return lambda start, stop: evaluate_weights("average", average, start, stop).tolist()
 
 
 def _bounded(x: FloatArray) -> bool:

@@ -8,20 +8,22 @@ recursion (`expected_sgd`).  On any problem small enough, all index sequences ca
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from sgdnotes import _validate
 from sgdnotes._validate import FloatArray, IntArray
-from sgdnotes.engine import METRICS, Metric, run
+from sgdnotes.engine import METRICS, Metric, Trace, run
 from sgdnotes.moments import SecondMoments
 from sgdnotes.oracles import Minibatch, check_batch_size
 from sgdnotes.problems import FiniteSum, Ridge, check_problem
 from sgdnotes.sampling import AllSequences, Sampling, resolve
-from sgdnotes.schedules import Schedule, evaluate
-from sgdnotes.updates import GradientStep
+from sgdnotes.schedules import Schedule, evaluate, evaluate_weights
+from sgdnotes.updates import GradientStep, LinearUpdate, Update
 
 MAX_SEQUENCES = 2**21
 
@@ -45,6 +47,8 @@ class Expectation:
         :math:`\mathbb E\|g_k\|^2` for the minibatch gradient :math:`g_k` at :math:`x_k`.
     mean : ndarray of shape (steps + 1, dim)
         :math:`\mathbb E x_k`.
+    averaged : callable
+        Returns `average_gap`, which costs more than the rest and is computed when it is needed.
     """
 
     steps: IntArray
@@ -53,6 +57,16 @@ class Expectation:
     gradient_norm_squared: FloatArray
     gradient_second_moment: FloatArray
     mean: FloatArray
+    averaged: Callable[[], FloatArray] = field(repr=False)
+
+    @cached_property
+    def average_gap(self) -> FloatArray:
+        r""":math:`\mathbb E f(\bar x_k) - f^*` for the averages, shape ``(steps + 1,)``.
+
+        :math:`\bar x_k` is the weighted mean of :math:`x_0, \dots, x_{k-1}`; where no weight has
+        been given yet, :math:`x_0`.
+        """
+        return self.averaged()
 
 
 def expected_sgd(
@@ -63,6 +77,8 @@ def expected_sgd(
     step_size: float | Schedule,
     batch_size: int = 1,
     sampling: str | Sampling = "with_replacement",
+    update: LinearUpdate = GradientStep(),
+    weights: Schedule | None = None,
 ) -> Expectation:
     """Return the exact expectations of minibatch SGD on least squares or ridge regression.
 
@@ -77,6 +93,10 @@ def expected_sgd(
         A positive number or a schedule ``k -> positive number``.
     batch_size : int, default 1
     sampling : {"with_replacement", "without_replacement"} or Sampling
+    update : LinearUpdate, default GradientStep()
+        `GradientStep`, `HeavyBall` or `Nesterov`.
+    weights : callable, optional
+        Weights ``k -> weight`` of the averages, at least 0; equal ones when omitted.
 
     Returns
     -------
@@ -89,9 +109,16 @@ def expected_sgd(
     O(n r⁴) operations, r the rank, and every step multiplies by it.
     """
     steps = _validate.integer("steps", steps, at_least=0)
-    moments = SecondMoments(problem, batch_size, sampling)
+    moments = SecondMoments(problem, batch_size, sampling, update)
     start = moments.state(x0)
-    states = moments.evolve(start, evaluate(step_size, 0, steps))
+    sizes = evaluate(step_size, 0, steps)
+    states = moments.evolve(start, sizes)
+    given = np.ones(steps) if weights is None else evaluate_weights("weights", weights, 0, steps)
+
+    def averaged() -> FloatArray:
+        squares = moments.averaged(states, sizes, given)
+        return _or_infinity(squares @ moments.curvatures / 2)
+
     frozen = moments.mean(start) - _validate.starting_points(x0, problem.dim, 1)[0]
     with np.errstate(invalid="ignore", over="ignore"):
         return Expectation(
@@ -101,6 +128,7 @@ def expected_sgd(
             gradient_norm_squared=_or_infinity(moments.gradient_norm_squared(states)),
             gradient_second_moment=_or_infinity(moments.gradient_second_moment(states)),
             mean=_or_infinity(moments.mean(states) - frozen),
+            averaged=averaged,
         )
 
 
@@ -112,6 +140,8 @@ def enumerate_sgd(
     step_size: float | Schedule,
     batch_size: int = 1,
     sampling: str | Sampling = "with_replacement",
+    update: Update = GradientStep(),
+    weights: Schedule | None = None,
 ) -> Expectation:
     """Return the exact expectations of minibatch SGD by running every sequence of batches.
 
@@ -128,6 +158,9 @@ def enumerate_sgd(
         A positive number or a schedule ``k -> positive number``.
     batch_size : int, default 1
     sampling : {"with_replacement", "without_replacement"} or Sampling
+    update : Update, default GradientStep()
+    weights : callable, optional
+        Weights ``k -> weight`` of the averages, at least 0; equal ones when omitted.
 
     Returns
     -------
@@ -157,10 +190,16 @@ def enumerate_sgd(
         return total / len(batches)
 
     metrics = {**METRICS, "gradient_second_moment": second_moment}
+    average_gap: list[float] = []
+
+    def take_average(trace: Trace) -> None:
+        assert trace.x_average is not None
+        average_gap.append(float(problem.gap(trace.x_average).mean()))
+
     trace = run(
         problem,
         Minibatch(batch_size, AllSequences(base)),
-        GradientStep(),
+        update,
         x0=x0,
         steps=steps,
         step_size=step_size,
@@ -168,11 +207,18 @@ def enumerate_sgd(
         record="all",
         # Averaged as they are recorded: the values of all sequences at all steps take gigabytes.
         metrics={name: _averaged(metric) for name, metric in metrics.items()},
+        average=True if weights is None else weights,
+        callback=take_average,
     )
     if not trace.success:
         raise ValueError(f"step_size: wanted one for which no sequence diverges; {trace.message}")
     averages = dict(trace.history)
-    return Expectation(steps=trace.steps, mean=averages.pop("x"), **averages)
+    return Expectation(
+        steps=trace.steps,
+        mean=averages.pop("x"),
+        averaged=lambda: np.array(average_gap),
+        **averages,
+    )
 
 
 def _averaged(metric: Metric) -> Metric:

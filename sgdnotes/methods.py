@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sgdnotes.engine import Trace, run
-from sgdnotes.oracles import FullGradient, Minibatch
+from sgdnotes import _validate
+from sgdnotes._validate import FloatArray
+from sgdnotes.engine import Trace, record_steps, run
+from sgdnotes.oracles import FullGradient, LinearizedMinibatch, Minibatch
 from sgdnotes.problems import FiniteSum, check_problem
 from sgdnotes.sampling import Sampling
 from sgdnotes.schedules import Schedule
@@ -20,8 +24,9 @@ def gradient_descent(
     x0: ArrayLike | None = None,
     *,
     steps: int,
-    step_size: float | Schedule | None = None,
+    step_size: float | ArrayLike | Schedule | None = None,
     line_search: bool | BacktrackingStep = False,
+    update: Update = GradientStep(),
     **options: Any,
 ) -> Trace:
     r"""Gradient descent, :math:`x_{k+1} = x_k - \alpha_k\nabla f(x_k)`.
@@ -32,10 +37,12 @@ def gradient_descent(
     x0 : array_like of shape (dim,) or (replicates, dim), optional
         Starting points; the origin when omitted.
     steps : int
-    step_size : float or callable, optional
+    step_size : float, array_like of shape (replicates,) or callable, optional
         By default :math:`1/L`; with a line search the first trial, by default 1.
     line_search : bool or BacktrackingStep, default False
         Whether to find each step by backtracking from `step_size`.
+    update : Update, default GradientStep()
+        What to do with the gradient: `HeavyBall`, `Nesterov`, `ProjectedStep`, ...
     **options
         `replicates`, `record`, `metrics`, `average`, `progress`, `callback`; see
         `sgdnotes.engine.run`.
@@ -58,8 +65,9 @@ def gradient_descent(
     check_problem(problem)
     if not isinstance(line_search, (bool, BacktrackingStep)):
         raise ValueError(f"line_search: wanted a bool or a BacktrackingStep, got {line_search!r}")
-    update: Update = GradientStep()
     if line_search:
+        if update != GradientStep():
+            raise ValueError(f"update: wanted GradientStep() with a line search, got {update!r}")
         update = line_search if isinstance(line_search, BacktrackingStep) else BacktrackingStep()
         step_size = 1.0 if step_size is None else step_size
     elif step_size is None:
@@ -77,9 +85,10 @@ def sgd(
     x0: ArrayLike | None = None,
     *,
     steps: int,
-    step_size: float | Schedule,
+    step_size: float | ArrayLike | Schedule,
     batch_size: int = 1,
     sampling: str | Sampling = "with_replacement",
+    update: Update = GradientStep(),
     rng: int | np.random.Generator | None = None,
     **options: Any,
 ) -> Trace:
@@ -91,10 +100,12 @@ def sgd(
     x0 : array_like of shape (dim,) or (replicates, dim), optional
         Starting points; the origin when omitted.
     steps : int
-    step_size : float or callable
-        A positive number or a schedule ``k -> positive number``.
+    step_size : float, array_like of shape (replicates,) or callable
+        A positive number, one for each replicate, or a schedule ``k -> positive number``.
     batch_size : int, default 1
     sampling : {"with_replacement", "without_replacement"} or Sampling
+    update : Update, default GradientStep()
+        What to do with the gradient: `HeavyBall`, `Nesterov`, `ProjectedStep`, ...
     rng : None, int or numpy.random.Generator
     **options
         `replicates`, `record`, `metrics`, `average`, `progress`, `callback`; see
@@ -116,6 +127,205 @@ def sgd(
     (50, 1)
     """
     oracle = Minibatch(batch_size, sampling)
+    return run(problem, oracle, update, x0=x0, steps=steps, step_size=step_size, rng=rng, **options)
+
+
+def two_phase_newton(
+    problem: FiniteSum,
+    x0: ArrayLike | None = None,
+    *,
+    steps: int,
+    support_step: float | ArrayLike,
+    newton_step: float | ArrayLike,
+    batch_size: int = 1,
+    sampling: str | Sampling = "with_replacement",
+    replicates: int = 1,
+    rng: int | np.random.Generator | None = None,
+    record: int | str | Sequence[int] = 60,
+    callback: Callable[[Trace], None] | None = None,
+    **options: Any,
+) -> Trace:
+    r"""Run the two-phase Newton-like method of Bach and Moulines on a linear model.
+
+    The first half of the steps is SGD with the constant step `support_step`; the average of its
+    iterates is the *support point*.  The second half is SGD with the constant step `newton_step`
+    on the quadratic model of the problem at the support point, whose minimiser is where a Newton
+    step would lead.  The **answer is** ``trace.x_average``, the average of the iterates of the
+    second phase, and not the last iterate ``trace.x``.
+
+    Parameters
+    ----------
+    problem : LinearModel
+    x0 : array_like of shape (dim,) or (replicates, dim), optional
+        Starting points; the origin when omitted.
+    steps : int
+        Steps of both phases together, at least 2.
+    support_step, newton_step : float or array_like of shape (replicates,)
+        Constant step sizes.  With :math:`R = \max_i\|a_i\|` theory wants
+        :math:`C/(R^2\sqrt{\text{steps}/2})` for the first and :math:`C'/R^2` for the second.
+    batch_size : int, default 1
+    sampling : {"with_replacement", "without_replacement"} or Sampling
+    replicates : int, default 1
+    rng : None, int or numpy.random.Generator
+    record : int, "all" or sequence of int, default 60
+        When to record; the end of the first phase is always among the records.
+    callback : callable, optional
+        Called with the trace so far after each record; may raise ``StopIteration`` to stop.
+    **options
+        `metrics`, `progress`; see `sgdnotes.engine.run`.
+
+    Returns
+    -------
+    Trace
+        Of both phases, the steps counted through.  ``history["x_average"]`` holds the average of
+        the iterates of the phase that a record belongs to.  A run that diverges or is stopped in
+        the first phase ends there.
+
+    Notes
+    -----
+    Every step of either phase costs `batch_size` component gradients and :math:`O(p)` memory.
+    Source: lecture 06.
+
+    Examples
+    --------
+    >>> from sgdnotes.problems import LogisticRegression
+    >>> problem = LogisticRegression([[1.0], [2.0], [1.5]], [1.0, -1.0, 1.0], regularization=0)
+    >>> trace = two_phase_newton(problem, steps=100, support_step=0.1, newton_step=0.2, rng=0)
+    >>> trace.x_average.shape, trace.n_gradients
+    ((1, 1), 100)
+    """
+    steps = _validate.integer("steps", steps, at_least=2)
+    replicates = _validate.integer("replicates", replicates, at_least=1)
+    sizes = {
+        "support_step": _constant_step("support_step", support_step, replicates),
+        "newton_step": _constant_step("newton_step", newton_step, replicates),
+    }
+    generators = _validate.generator(rng).spawn(2)  # one each, as `replicates` shall not matter
+    half, records = steps // 2, record_steps(steps, record)
+
+    def during_first(trace: Trace) -> None:
+        if callback is not None and trace.nit < half:  # its end is the beginning of the second
+            callback(trace)
+
+    def during_second(trace: Trace) -> None:
+        if callback is not None:
+            callback(_joined(support, trace))
+
+    support = run(
+        problem,
+        Minibatch(batch_size, sampling),
+        GradientStep(),
+        x0=x0,
+        steps=half,
+        step_size=sizes["support_step"],
+        replicates=replicates,
+        rng=generators[0],
+        record=records[records <= half].tolist(),
+        average=True,
+        callback=during_first,
+        **options,
+    )
+    if support.nit < half:
+        return replace(support, message=f"first phase: {support.message}")
+
+    newton = run(
+        problem,
+        LinearizedMinibatch(batch_size, sampling, anchor="start"),
+        GradientStep(),
+        x0=support.x_average,
+        steps=steps - half,
+        step_size=sizes["newton_step"],
+        replicates=replicates,
+        rng=generators[1],
+        record=(records[records > half] - half).tolist(),
+        average=True,
+        callback=during_second,
+        **options,
+    )
+    return _joined(support, newton)
+
+
+def online_newton(
+    problem: FiniteSum,
+    x0: ArrayLike | None = None,
+    *,
+    steps: int,
+    step_size: float | ArrayLike,
+    batch_size: int = 1,
+    sampling: str | Sampling = "with_replacement",
+    rng: int | np.random.Generator | None = None,
+    **options: Any,
+) -> Trace:
+    r"""Run the Newton-like method in one phase: the quadratic model follows the average.
+
+    Every step is a step of SGD on the quadratic model at the average :math:`\bar x_k` of the
+    iterates so far, the present one included.  The **answer is** ``trace.x_average``.
+
+    Parameters
+    ----------
+    problem : LinearModel
+    x0 : array_like of shape (dim,) or (replicates, dim), optional
+        Starting points; the origin when omitted.
+    steps : int
+    step_size : float or array_like of shape (replicates,)
+        Constant, of the order of :math:`1/R^2` with :math:`R = \max_i\|a_i\|`.
+    batch_size : int, default 1
+    sampling : {"with_replacement", "without_replacement"} or Sampling
+    rng : None, int or numpy.random.Generator
+    **options
+        `replicates`, `record`, `metrics`, `progress`, `callback`; see `sgdnotes.engine.run`.
+
+    Returns
+    -------
+    Trace
+
+    Notes
+    -----
+    Every step costs `batch_size` component gradients and :math:`O(p)` memory.
+    Source: lecture 06.
+
+    Examples
+    --------
+    >>> from sgdnotes.problems import LogisticRegression
+    >>> problem = LogisticRegression([[1.0], [2.0], [1.5]], [1.0, -1.0, 1.0], regularization=0)
+    >>> online_newton(problem, steps=100, step_size=0.2, replicates=5, rng=0).x_average.shape
+    (5, 1)
+    """
+    oracle = LinearizedMinibatch(batch_size, sampling, anchor="average")
     return run(
-        problem, oracle, GradientStep(), x0=x0, steps=steps, step_size=step_size, rng=rng, **options
+        problem,
+        oracle,
+        GradientStep(),
+        x0=x0,
+        steps=steps,
+        step_size=step_size,
+        rng=rng,
+        average=True,
+        **options,
+    )
+
+
+def _constant_step(name: str, value: float | ArrayLike, replicates: int) -> float | FloatArray:
+    if np.ndim(value) == 0:
+        return _validate.real(name, value, above=0)  # type: ignore[arg-type]
+    each = _validate.finite_array(name, value, ndim=1)
+    if each.shape != (replicates,) or not (each > 0).all():
+        raise ValueError(
+            f"{name}: wanted one positive number for each of {replicates} replicates, got {value!r}"
+        )
+    return each
+
+
+def _joined(first: Trace, second: Trace) -> Trace:
+    """Return one trace of two phases; the start of the second is left out, it ends the first."""
+    return replace(
+        second,
+        nit=first.nit + second.nit,
+        message=f"second phase: {second.message}",
+        steps=np.concatenate([first.steps, first.nit + second.steps[1:]]),
+        history={
+            name: np.concatenate([values, second.history[name][1:]])
+            for name, values in first.history.items()
+        },
+        n_gradients=first.n_gradients + second.n_gradients,
     )

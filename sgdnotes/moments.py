@@ -10,23 +10,38 @@ one.  With features :math:`a_i`, residuals :math:`r_i = a_i^\top x^* - b_i` and 
     M^+ &= (I - \alpha H)M(I - \alpha H) + \alpha^2 c\,\mathcal C(u, M),
 
 where :math:`c` is the variance factor of the minibatch and :math:`\mathcal C(u, M)` the expected
-covariance of a single-sample gradient.  Here the pair :math:`(u, M)` and a constant 1 are stacked
-into one vector ``z``, on which a step is the matrix :math:`I + \alpha D + \alpha^2(S + cN)`.
+covariance of a single-sample gradient.
+
+Methods with momentum move a pair :math:`w = (\delta, v)` of where they are and what they remember.
+As :math:`w^+ = (K \otimes I)w - \alpha\,b \otimes g(\delta)` is again affine with random matrices,
+the moments of the pair obey
+
+.. math::
+
+    \mathcal K &= K \otimes I - \alpha\,(b e_1^\top) \otimes H, \qquad
+    u^+ = \mathcal K u, \\
+    M^+ &= \mathcal K M \mathcal K^\top
+        + \alpha^2 c\,(bb^\top) \otimes \mathcal C(u_\delta, M_{\delta\delta}).
+
+The gradient step is the case K = b = 1.  The pair :math:`(u, M)` and a constant 1 are stacked
+into one vector ``z``, on which a step is the matrix :math:`C + \alpha D + \alpha^2(S + cN)`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from sgdnotes import _validate
-from sgdnotes._validate import FloatArray
+from sgdnotes._validate import FloatArray, IntArray
 from sgdnotes.problems import Ridge
 from sgdnotes.sampling import Sampling, resolve
+from sgdnotes.updates import GradientStep, LinearUpdate
 
-MAX_RANK = 60  # the matrices have about rank**4 / 4 entries
+MAX_RANK = 60  # directions times blocks: the matrices have about the fourth power / 4 entries
 SLICE = 2**22  # entries of the table of products formed at a time
 
 
@@ -36,7 +51,7 @@ def directions(problem: Ridge) -> int:
 
 
 class SecondMoments:
-    """The linear recursion of the moments of minibatch SGD.
+    """The linear recursion of the moments of minibatch SGD, with or without momentum.
 
     Parameters
     ----------
@@ -45,11 +60,16 @@ class SecondMoments:
         features, in which all the motion takes place.
     batch_size : int, default 1
     sampling : {"with_replacement", "without_replacement"} or Sampling
+    update : LinearUpdate, default GradientStep()
+        `GradientStep`, `HeavyBall` or `Nesterov`.
 
     Notes
     -----
-    States are vectors of length r(r + 1)/2 + r + 1 with r the number of directions; building the
-    recursion costs O(n r⁴) operations once, whatever the number of steps.
+    States are vectors of length d(d + 1)/2 + d + 1, where d = mr, r is the number of directions and
+    m the number of blocks, 1 for the gradient step and 2 with momentum.  Building the recursion
+    costs O(n r⁴ + d⁵) operations once, whatever the number of steps.
+
+    Coordinates are those of `basis`, whose rows are eigenvectors of the Hessian.
     """
 
     def __init__(
@@ -57,24 +77,34 @@ class SecondMoments:
         problem: Ridge,
         batch_size: int = 1,
         sampling: str | Sampling = "with_replacement",
+        update: LinearUpdate = GradientStep(),
     ) -> None:
         if not isinstance(problem, Ridge):
             raise ValueError(
                 f"problem: wanted least squares or ridge regression, whose moments close, "
                 f"got {problem!r}"
             )
+        if not isinstance(update, LinearUpdate):
+            raise ValueError(
+                f"update: wanted a linear one such as GradientStep or HeavyBall, got {update!r}"
+            )
         batch = _validate.integer("batch_size", batch_size, at_least=1, at_most=problem.n_samples)
-        self.problem = problem
+        self.problem, self.update = problem, update
         self.noise_factor = resolve(sampling).variance_factor(problem.n_samples, batch)
         self.rank = directions(problem)
-        if self.rank > MAX_RANK:
+        self.blocks = len(self.update.gain)
+        if self.rank * self.blocks > MAX_RANK:
             raise ValueError(
-                f"problem: wanted at most {MAX_RANK} directions for exact moments, got {self.rank}"
+                f"problem: wanted at most {MAX_RANK // self.blocks} directions for exact moments "
+                f"with {self.blocks} block(s), got {self.rank}"
             )
-        self.basis = np.eye(problem.dim) if problem.regularization else problem.row_space
-        self._upper = np.triu_indices(self.rank)
+        if problem.regularization:
+            self.curvatures, columns = np.linalg.eigh(problem.hessian)
+            self.basis = columns.T
+        else:
+            self.curvatures, self.basis = problem.spectrum, problem.row_space
+        self._upper = np.triu_indices(self.rank * self.blocks)
         self._pairs = len(self._upper[0])
-        self.hessian = self.basis @ problem.hessian @ self.basis.T
 
     # ---- states ---------------------------------------------------------------------------
 
@@ -82,80 +112,125 @@ class SecondMoments:
         """Return the state of the point `x0`, shape ``(dim,)``, without any randomness."""
         point = _validate.starting_points(x0, self.problem.dim, 1)[0]
         offset = self.basis @ (point - self.problem.minimizer)
-        return self._pack(np.outer(offset, offset), offset, 1.0)
+        remembered = offset if self.update.remembers_points else np.zeros_like(offset)
+        stacked = np.concatenate([offset, *[remembered] * (self.blocks - 1)])
+        return self._pack(np.outer(stacked, stacked), stacked, 1.0)
 
     def _pack(self, second: FloatArray, first: FloatArray, one: float) -> FloatArray:
         return np.concatenate([second[self._upper], first, [one]])
 
-    def second_moment(self, states: FloatArray) -> FloatArray:
-        r"""Return :math:`\mathbb E\,\delta\delta^\top` in the basis, shape ``(..., r, r)``."""
-        full = np.empty((*states.shape[:-1], self.rank, self.rank))
+    def _unpack(self, states: FloatArray) -> FloatArray:
+        """Return the second moment of all blocks, shape ``(..., d, d)``."""
+        size = self.rank * self.blocks
+        full = np.empty((*states.shape[:-1], size, size))
         full[..., self._upper[0], self._upper[1]] = states[..., : self._pairs]
         full[..., self._upper[1], self._upper[0]] = states[..., : self._pairs]
         return full
 
+    def second_moment(self, states: FloatArray) -> FloatArray:
+        r"""Return :math:`\mathbb E\,\delta\delta^\top` in the basis, shape ``(..., r, r)``."""
+        return self._unpack(states)[..., : self.rank, : self.rank]
+
     def mean_offset(self, states: FloatArray) -> FloatArray:
         r"""Return :math:`\mathbb E\,\delta` in the basis, shape ``(..., r)``."""
-        return states[..., self._pairs : -1]
+        return states[..., self._pairs : self._pairs + self.rank]
 
     # ---- the recursion --------------------------------------------------------------------
 
     @cached_property
     def _features(self) -> FloatArray:
-        return self.problem.features @ self.basis.T
+        return np.asarray(self.problem.features @ self.basis.T)
 
     @cached_property
     def _residuals(self) -> FloatArray:
         return self.problem.features @ self.problem.minimizer - self.problem.targets
 
     @cached_property
+    def _still(self) -> FloatArray:
+        """What a step does to the blocks where the gradient is zero, shape ``(d, d)``."""
+        return np.asarray(np.kron(self.update.mixing, np.eye(self.rank)))
+
+    @cached_property
+    def _pull(self) -> FloatArray:
+        """What the mean gradient does to the blocks, per unit of step size, shape ``(d, d)``."""
+        first = np.outer(self.update.gain, np.eye(1, self.blocks)[0])
+        return np.asarray(np.kron(first, np.diag(self.curvatures)))
+
+    @cached_property
+    def constant(self) -> FloatArray:
+        r"""The part of a step that does not depend on the step size: :math:`C`."""
+        still = self._still
+        matrix = self._matrix(lambda m: still @ m @ still.T, still)
+        matrix[-1, -1] = 1.0
+        return matrix
+
+    @cached_property
     def drift(self) -> FloatArray:
         r"""The part of a step that is linear in the step size: :math:`D`."""
-        hessian = self.hessian
-        return self._matrix(lambda m: -(hessian @ m + m @ hessian), lambda u: -hessian @ u)
+        still, pull = self._still, self._pull
+        return self._matrix(lambda m: -(pull @ m @ still.T + still @ m @ pull.T), -pull)
 
     @cached_property
     def square(self) -> FloatArray:
         r"""The noiseless part that is quadratic in the step size: :math:`S`."""
-        hessian = self.hessian
-        return self._matrix(lambda m: hessian @ m @ hessian, lambda u: np.zeros_like(u))
+        pull = self._pull
+        return self._matrix(lambda m: pull @ m @ pull.T, np.zeros_like(pull))
 
-    def _matrix(self, on_second: object, on_first: object) -> FloatArray:
-        size = self._pairs + self.rank + 1
+    def _matrix(
+        self, on_second: Callable[[FloatArray], FloatArray], on_first: FloatArray
+    ) -> FloatArray:
+        size = self._pairs + len(on_first) + 1
         matrix = np.zeros((size, size))
         for column in range(self._pairs):
-            unit = self.second_moment(np.eye(1, size, column)[0])
-            matrix[: self._pairs, column] = on_second(unit)[self._upper]  # type: ignore[operator]
-        matrix[self._pairs : -1, self._pairs : -1] = on_first(np.eye(self.rank))  # type: ignore[operator]
+            unit = self._unpack(np.eye(1, size, column)[0])
+            matrix[: self._pairs, column] = on_second(unit)[self._upper]
+        matrix[self._pairs : -1, self._pairs : -1] = on_first
         return matrix
 
     @cached_property
-    def noise(self) -> FloatArray:
-        r"""The expected covariance of a single-sample gradient as a matrix: :math:`N`.
+    def gradient_covariance(self) -> FloatArray:
+        r"""The expected covariance of a single-sample gradient as a linear map of the state.
 
-        With :math:`\rho_i = a_i^\top\delta + r_i` it is
-        :math:`\frac1n\sum_i\mathbb E\rho_i^2\,a_ia_i^\top - \mathbb E\,mm^\top`, where
-        :math:`m = \frac1n\sum_i\rho_ia_i = \Sigma\delta - \lambda x^*`.
+        The rows are those of its upper triangle.  With :math:`\rho_i = a_i^\top\delta + r_i` and
+        :math:`m = \frac1n\sum_i\rho_ia_i = \Sigma\delta - \lambda x^*` the covariance is
+        :math:`\frac1n\sum_i\mathbb E\rho_i^2\,a_ia_i^\top - \mathbb E\,mm^\top`.
         """
-        size, upper, pairs = self._pairs + self.rank + 1, self._upper, self._pairs
-        multiplicity = np.where(upper[0] == upper[1], 1.0, 2.0)
-        matrix = np.zeros((size, size))
+        upper = np.triu_indices(self.rank)
+        at_second, multiplicity = self._places(upper)
+        first = slice(self._pairs, self._pairs + self.rank)
+        matrix = np.zeros((len(upper[0]), self._pairs + self.rank * self.blocks + 1))
         for rows in self._slices():
             features, residuals = self._features[rows], self._residuals[rows]
             products = features[:, upper[0]] * features[:, upper[1]]
             weighted = products.T / self.problem.n_samples
-            matrix[:pairs, :pairs] += weighted @ (products * multiplicity)
-            matrix[:pairs, pairs:-1] += 2 * (weighted * residuals) @ features
-            matrix[:pairs, -1] += weighted @ residuals**2
-        sigma = self.hessian - self.problem.regularization * np.eye(self.rank)
+            matrix[:, at_second] += weighted @ (products * multiplicity)
+            matrix[:, first] += 2 * (weighted * residuals) @ features
+            matrix[:, -1] += weighted @ residuals**2
+        sigma = self.curvatures - self.problem.regularization
         constant = -self.problem.regularization * (self.basis @ self.problem.minimizer)
-        for column in range(pairs):
-            unit = self.second_moment(np.eye(1, size, column)[0])
-            matrix[:pairs, column] -= (sigma @ unit @ sigma)[upper]
+        matrix[np.arange(len(upper[0])), at_second] -= sigma[upper[0]] * sigma[upper[1]]
         for column in range(self.rank):
-            cross = np.outer(sigma[:, column], constant)
-            matrix[:pairs, pairs + column] -= (cross + cross.T)[upper]
-        matrix[:pairs, -1] -= np.outer(constant, constant)[upper]
+            cross = np.outer(np.eye(1, self.rank, column)[0] * sigma, constant)
+            matrix[:, self._pairs + column] -= (cross + cross.T)[upper]
+        matrix[:, -1] -= np.outer(constant, constant)[upper]
+        return matrix
+
+    def _places(self, upper: tuple[IntArray, IntArray]) -> tuple[IntArray, FloatArray]:
+        """Return where the entries of the first block are in a state, and how often they count."""
+        place = np.empty((self.rank * self.blocks, self.rank * self.blocks), dtype=np.int64)
+        place[self._upper] = np.arange(self._pairs)
+        return place[upper], np.where(upper[0] == upper[1], 1.0, 2.0)
+
+    @cached_property
+    def noise(self) -> FloatArray:
+        r"""What the noise adds for a single sample and the unit step: :math:`N`."""
+        covariance, gain = self.gradient_covariance, self.update.gain
+        upper = np.triu_indices(self.rank)
+        matrix = np.zeros((covariance.shape[1], covariance.shape[1]))
+        for column in range(covariance.shape[1]):
+            single = np.zeros((self.rank, self.rank))
+            single[upper] = single.T[upper] = covariance[:, column]
+            matrix[: self._pairs, column] = np.kron(np.outer(gain, gain), single)[self._upper]
         return matrix
 
     def _slices(self) -> list[slice]:
@@ -163,9 +238,9 @@ class SecondMoments:
         return [slice(i, i + length) for i in range(0, self.problem.n_samples, length)]
 
     def step(self, step_size: float) -> FloatArray:
-        r"""Return the matrix :math:`I + \alpha D + \alpha^2(S + cN)` of one step."""
+        r"""Return the matrix :math:`C + \alpha D + \alpha^2(S + cN)` of one step."""
         quadratic = self.square + self.noise_factor * self.noise
-        return np.eye(len(self.drift)) + step_size * self.drift + step_size**2 * quadratic
+        return self.constant + step_size * self.drift + step_size**2 * quadratic
 
     def evolve(self, state: FloatArray, step_sizes: FloatArray) -> FloatArray:
         """Return the states before, between and after the steps, shape ``(steps + 1, size)``.
@@ -179,9 +254,10 @@ class SecondMoments:
                 states = np.empty((len(step_sizes) + 1, len(state)))
                 states[0] = state
                 quadratic = self.square + self.noise_factor * self.noise
+                constant, drift = self.constant, self.drift
                 for k, alpha in enumerate(step_sizes.tolist()):
                     z = states[k]
-                    states[k + 1] = z + alpha * (self.drift @ z + alpha * (quadratic @ z))
+                    states[k + 1] = constant @ z + alpha * (drift @ z + alpha * (quadratic @ z))
         states[~np.isfinite(states)] = np.inf
         return states
 
@@ -221,6 +297,49 @@ class SecondMoments:
         block = self.step(step_size)[: self._pairs, : self._pairs]
         return float(np.abs(np.linalg.eigvals(block)).max())
 
+    # ---- averages -------------------------------------------------------------------------
+
+    def averaged(
+        self, states: FloatArray, step_sizes: FloatArray, weights: FloatArray
+    ) -> FloatArray:
+        r"""Return the mean squares of the average's coordinates, shape ``(steps + 1, r)``.
+
+        With :math:`s_k = \sum_{j<k}\omega_j\delta_j` and in the eigenvectors of the Hessian, each
+        coordinate's :math:`\mathbb E s_k w_k` moves by the mean of a step and its
+        :math:`\mathbb E s_k^2` grows by :math:`2\omega_k\mathbb E s_k\delta_k +
+        \omega_k^2\mathbb E\delta_k^2`.  Where no weight has been given yet, :math:`\delta_0` stands
+        for the average.
+
+        Parameters
+        ----------
+        states : ndarray of shape (steps + 1, size)
+            What `evolve` returned for these step sizes.
+        step_sizes, weights : ndarray of shape (steps,)
+            Weights of at least zero.
+        """
+        places = np.array(
+            [
+                self._places((np.arange(self.rank), block * self.rank + np.arange(self.rank)))[0]
+                for block in range(self.blocks)
+            ]
+        ).T
+        mixing, gain = self.update.mixing, self.update.gain
+        pull = self.curvatures[:, None, None] * np.outer(gain, np.eye(1, self.blocks)[0])
+        cross, square = np.zeros((self.rank, self.blocks)), np.zeros(self.rank)
+        moments = states[:, places]  # E of the point's coordinate times the block's
+        result, total = np.empty((len(states), self.rank)), 0.0
+        result[0] = moments[0, :, 0]
+        with np.errstate(over="ignore", invalid="ignore"):
+            for k, (alpha, weight) in enumerate(
+                zip(step_sizes.tolist(), weights.tolist(), strict=True)
+            ):
+                here = moments[k]
+                square = square + weight * (2 * cross[:, 0] + weight * here[:, 0])
+                cross = np.matvec(mixing - alpha * pull, cross + weight * here)
+                total += weight
+                result[k + 1] = square / total**2 if total else result[0]
+        return result
+
     # ---- what is read off a state ---------------------------------------------------------
 
     def distance_squared(self, states: FloatArray) -> FloatArray:
@@ -229,15 +348,16 @@ class SecondMoments:
 
     def gap(self, states: FloatArray) -> FloatArray:
         r"""Return :math:`\mathbb E f(x) - f^*`."""
-        return np.asarray(states @ self._functional(self.hessian / 2))
+        return np.asarray(states @ self._functional(np.diag(self.curvatures / 2)))
 
     def gradient_norm_squared(self, states: FloatArray) -> FloatArray:
         r"""Return :math:`\mathbb E\|\nabla f(x)\|^2`."""
-        return np.asarray(states @ self._functional(self.hessian @ self.hessian))
+        return np.asarray(states @ self._functional(np.diag(self.curvatures**2)))
 
     def gradient_second_moment(self, states: FloatArray) -> FloatArray:
         r"""Return :math:`\mathbb E\|g\|^2` for the minibatch gradient :math:`g` at :math:`x`."""
-        trace_of_noise = self._functional(np.eye(self.rank)) @ self.noise
+        diagonal = np.equal(*np.triu_indices(self.rank))
+        trace_of_noise = self.gradient_covariance[diagonal].sum(axis=0)
         variance = self.noise_factor * (states @ trace_of_noise)
         return np.asarray(self.gradient_norm_squared(states) + variance)
 
@@ -247,5 +367,8 @@ class SecondMoments:
 
     def _functional(self, weights: FloatArray) -> FloatArray:
         """Return the vector v with ``state @ v`` the inner product of `weights` with M."""
-        doubled = np.where(self._upper[0] == self._upper[1], 1.0, 2.0) * weights[self._upper]
-        return np.concatenate([doubled, np.zeros(self.rank + 1)])
+        upper = np.triu_indices(self.rank)
+        places, multiplicity = self._places(upper)
+        vector = np.zeros(self._pairs + self.rank * self.blocks + 1)
+        vector[places] = multiplicity * weights[upper]
+        return vector

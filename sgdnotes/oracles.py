@@ -15,7 +15,7 @@ import numpy as np
 
 from sgdnotes import _validate
 from sgdnotes._validate import FloatArray, IntArray
-from sgdnotes.problems import FiniteSum
+from sgdnotes.problems import FiniteSum, LinearModel
 from sgdnotes.sampling import BLOCK, Sampling, resolve
 
 
@@ -96,14 +96,62 @@ class Minibatch:
         sampling = resolve(self.sampling)
         return sampling.stream(problem.n_samples, self.batch_size, replicates, rng)
 
-    def init(self, problem: FiniteSum, x: FloatArray) -> None:
+    def init(self, problem: FiniteSum, x: FloatArray) -> Any:
         """Return None: nothing is remembered."""
+        return None
 
     def gradient(
-        self, problem: FiniteSum, x: FloatArray, draw: IntArray, state: None
-    ) -> tuple[FloatArray, None]:
+        self, problem: FiniteSum, x: FloatArray, draw: IntArray, state: Any
+    ) -> tuple[FloatArray, Any]:
         """Return the minibatch gradients at `x`."""
         return problem.minibatch_gradient(x, draw), None
+
+
+@dataclass(frozen=True)
+class LinearizedMinibatch(Minibatch):
+    """The minibatch gradient of a quadratic model of the sum, for linear models of smooth losses.
+
+    The losses are replaced by their second-order Taylor polynomials around an anchor; see
+    `sgdnotes.problems.LinearModel.linearized_gradient`.  What is remembered is the sum of the
+    points that the anchor is the mean of, and their number.
+
+    Parameters
+    ----------
+    batch_size : int, default 1
+    sampling : str or Sampling, default "with_replacement"
+        How the samples of a batch are chosen; see `sgdnotes.sampling`.
+    anchor : {"start", "average"}, default "start"
+        Where the model touches the sum: the starting point of the run, so that the model stays
+        fixed; or the mean of the iterates so far, the present one included, which it follows.
+    """
+
+    anchor: str = "start"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _validate.one_of("anchor", self.anchor, ["start", "average"])
+
+    def init(self, problem: FiniteSum, x: FloatArray) -> tuple[FloatArray, int]:
+        """Return the starting points as a mean of one, or the sum of no points."""
+        _linear_model(problem)
+        return (x, 1) if self.anchor == "start" else (np.zeros_like(x), 0)
+
+    def gradient(
+        self, problem: FiniteSum, x: FloatArray, draw: IntArray, state: tuple[FloatArray, int]
+    ) -> tuple[FloatArray, tuple[FloatArray, int]]:
+        """Return the minibatch gradients of the model at `x`."""
+        total, count = state
+        if self.anchor == "average":
+            total, count = total + x, count + 1
+        return _linear_model(problem).linearized_gradient(x, total / count, draw), (total, count)
+
+
+def _linear_model(problem: FiniteSum) -> LinearModel:
+    if not isinstance(problem, LinearModel):
+        raise ValueError(
+            f"problem: wanted a linear model such as LogisticRegression, got {problem.name}"
+        )
+    return problem
 
 
 def check_batch_size(batch_size: int, problem: FiniteSum) -> int:

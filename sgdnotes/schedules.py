@@ -54,6 +54,18 @@ def constant_then_inverse_time(max_smoothness: float, strong_convexity: float) -
     return lambda k: 1 / (2 * largest) if k < switch else (2 * k + 1) / (mu * (k + 1) ** 2)
 
 
+def inverse_root(first: float) -> Schedule:
+    r"""Return :math:`\alpha_k = \alpha_0/\sqrt{k+1}`, the decreasing step without strong convexity.
+
+    Parameters
+    ----------
+    first : float
+        :math:`\alpha_0 > 0`.
+    """
+    alpha = _validate.real("first", first, above=0)
+    return lambda k: alpha / math.sqrt(k + 1)
+
+
 def capped(schedule: Schedule, cap: float) -> Schedule:
     """Return ``k -> min(cap, schedule(k))``."""
     largest = _validate.real("cap", cap, above=0)
@@ -76,4 +88,20 @@ def evaluate(step_size: float | Schedule, start: int, stop: int) -> FloatArray:
             _validate.real(f"step_size at step {k}", step_size(k), above=0)
             for k in range(start, stop)
         ]
+    )
+
+
+def evaluate_weights(name: str, weights: Schedule, start: int, stop: int) -> FloatArray:
+    """Return the weights of the steps ``start, ..., stop - 1``, each checked to be at least 0.
+
+    Parameters
+    ----------
+    name : str
+        What the argument is called in messages.
+    weights : callable
+        ``k -> weight``.
+    start, stop : int
+    """
+    return np.array(
+        [_validate.real(f"{name} at step {k}", weights(k), at_least=0) for k in range(start, stop)]
     )

@@ -8,13 +8,16 @@ and never changed in place: the engine may return to earlier ones.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from sgdnotes import _validate
 from sgdnotes._validate import FloatArray
+from sgdnotes.constraints import Constraint
 from sgdnotes.problems import FiniteSum
+
+StepSize = float | FloatArray  # one for all replicates, or a column of shape (replicates, 1)
 
 
 class Update(Protocol):
@@ -28,15 +31,52 @@ class Update(Protocol):
         problem: FiniteSum,
         x: FloatArray,
         gradient: FloatArray,
-        step_size: float,
+        step_size: StepSize,
         state: Any,
     ) -> tuple[FloatArray, Any]:
         """Return the next points, shape ``(replicates, dim)``, and the next state."""
 
 
+@runtime_checkable
+class LinearUpdate(Update, Protocol):
+    r"""An update that is linear in the point, in what it remembers, and in the gradient.
+
+    The point and m - 1 remembered vectors, stacked into :math:`z \in (\mathbb R^p)^m` with the
+    point first, move by :math:`z^+ = Kz - \alpha\,(b \otimes g)`.  Remembered differences start at
+    zero; remembered points start at the starting point.
+    """
+
+    @property
+    def mixing(self) -> FloatArray:
+        """The matrix K, shape ``(m, m)``."""
+
+    @property
+    def gain(self) -> FloatArray:
+        """The vector b, shape ``(m,)``."""
+
+    @property
+    def remembers_points(self) -> bool:
+        """Whether what is remembered are points, which start at x_0, or differences (at 0)."""
+
+
 @dataclass(frozen=True)
 class GradientStep:
     r"""The step :math:`x^+ = x - \alpha g`."""
+
+    @property
+    def mixing(self) -> FloatArray:
+        """The matrix (1)."""
+        return np.eye(1)
+
+    @property
+    def gain(self) -> FloatArray:
+        """The vector (1)."""
+        return np.ones(1)
+
+    @property
+    def remembers_points(self) -> bool:
+        """False: nothing is remembered."""
+        return False
 
     def init(self, problem: FiniteSum, x: FloatArray) -> None:
         """Return None: nothing is remembered."""
@@ -46,11 +86,150 @@ class GradientStep:
         problem: FiniteSum,
         x: FloatArray,
         gradient: FloatArray,
-        step_size: float,
+        step_size: StepSize,
         state: None,
     ) -> tuple[FloatArray, None]:
         """Return the points after one step."""
         return x - step_size * gradient, None
+
+
+def _check_momentum(momentum: float) -> None:
+    if _validate.real("momentum", momentum, at_least=0) >= 1:
+        raise ValueError(f"momentum: wanted a number below 1, got {momentum:g}")
+
+
+@dataclass(frozen=True)
+class HeavyBall:
+    r"""Polyak's momentum, :math:`x_{k+1} = x_k - \alpha g(x_k) + \beta(x_k - x_{k-1})`.
+
+    What is remembered is the last difference :math:`x_k - x_{k-1}`, zero at the start.
+
+    Parameters
+    ----------
+    momentum : float
+        :math:`\beta \in [0, 1)`.
+    """
+
+    momentum: float
+
+    def __post_init__(self) -> None:
+        _check_momentum(self.momentum)
+
+    @property
+    def mixing(self) -> FloatArray:
+        """The matrix that moves the point and the last difference where the gradient is zero."""
+        return np.array([[1.0, self.momentum], [0.0, self.momentum]])
+
+    @property
+    def gain(self) -> FloatArray:
+        """The vector (1, 1): a gradient moves the point and the difference alike."""
+        return np.ones(2)
+
+    @property
+    def remembers_points(self) -> bool:
+        """False: a difference is remembered."""
+        return False
+
+    def init(self, problem: FiniteSum, x: FloatArray) -> FloatArray:
+        """Return the last differences: zero, shape ``(replicates, dim)``."""
+        return np.zeros_like(x)
+
+    def apply(
+        self,
+        problem: FiniteSum,
+        x: FloatArray,
+        gradient: FloatArray,
+        step_size: StepSize,
+        state: FloatArray,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the points after one step and the differences from the points before it."""
+        difference = self.momentum * state - step_size * gradient
+        return x + difference, difference
+
+
+@dataclass(frozen=True)
+class Nesterov:
+    r"""Nesterov's momentum, whose gradients are taken at an extrapolated point.
+
+    With :math:`y_0 = z_0`,
+
+    .. math::
+
+        z_{k+1} = y_k - \alpha g(y_k), \qquad y_{k+1} = z_{k+1} + \beta(z_{k+1} - z_k).
+
+    The point that the engine moves and records is :math:`y_k`, where the gradient is taken; what
+    is remembered is :math:`z_k`.
+
+    Parameters
+    ----------
+    momentum : float
+        :math:`\beta \in [0, 1)`.
+    """
+
+    momentum: float
+
+    def __post_init__(self) -> None:
+        _check_momentum(self.momentum)
+
+    @property
+    def mixing(self) -> FloatArray:
+        """The matrix that moves y and z where the gradient is zero."""
+        return np.array([[1 + self.momentum, -self.momentum], [1.0, 0.0]])
+
+    @property
+    def gain(self) -> FloatArray:
+        r"""The vector :math:`(1 + \beta, 1)`."""
+        return np.array([1 + self.momentum, 1.0])
+
+    @property
+    def remembers_points(self) -> bool:
+        """True: z is a point."""
+        return True
+
+    def init(self, problem: FiniteSum, x: FloatArray) -> FloatArray:
+        """Return the points before extrapolation: the starting points."""
+        return x
+
+    def apply(
+        self,
+        problem: FiniteSum,
+        x: FloatArray,
+        gradient: FloatArray,
+        step_size: StepSize,
+        state: FloatArray,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the next extrapolated points and the points that they extrapolate from."""
+        following = x - step_size * gradient
+        return following + self.momentum * (following - state), following
+
+
+@dataclass(frozen=True)
+class ProjectedStep:
+    r"""The step :math:`x^+ = \Pi_C(x - \alpha g)`, projected onto a convex set C.
+
+    Parameters
+    ----------
+    constraint : Constraint
+        The set; a start outside it is refused.
+    """
+
+    constraint: Constraint
+
+    def init(self, problem: FiniteSum, x: FloatArray) -> None:
+        """Check that the starting points lie in the set; nothing is remembered."""
+        if not self.constraint.contains(x).all():
+            raise ValueError(f"x0: wanted points of {self.constraint}, got one outside it")
+
+    def apply(
+        self,
+        problem: FiniteSum,
+        x: FloatArray,
+        gradient: FloatArray,
+        step_size: StepSize,
+        state: None,
+    ) -> tuple[FloatArray, None]:
+        """Return the points of the set nearest to where a gradient step leads."""
+        return self.constraint.project(x - step_size * gradient), None
 
 
 @dataclass(frozen=True)
@@ -91,13 +270,13 @@ class BacktrackingStep:
         problem: FiniteSum,
         x: FloatArray,
         gradient: FloatArray,
-        step_size: float,
+        step_size: StepSize,
         state: FloatArray,
     ) -> tuple[FloatArray, FloatArray]:
         """Return the points after one step and the accepted step sizes, one a replicate."""
         value = problem.value(x)
         slope = self.decrease * (gradient**2).sum(axis=1)
-        accepted = np.full(len(x), step_size)
+        accepted = np.ones(len(x)) * np.ravel(step_size)
         for _ in range(self.max_trials):
             trial = x - accepted[:, None] * gradient
             too_long = ~(problem.value(trial) <= value - accepted * slope)

@@ -9,32 +9,43 @@ from typing import Any
 
 import numpy as np
 
+from sgdnotes.moments import SecondMoments
 from sgdnotes.problems import (
     FiniteSum,
+    LeastAbsoluteDeviations,
     LeastSquares,
     LogisticRegression,
     Ridge,
     ScalarQuadratics,
+    WellInBowl,
+    absolute,
+    flat_bottom,
     gaussian_dip,
+    huber,
     quadratic,
     sine_valley,
     soft_absolute,
 )
 from sgdnotes.sampling import resolve
-from sgdnotes.schedules import constant_then_inverse_time, inverse_time
+from sgdnotes.schedules import constant_then_inverse_time, inverse_root, inverse_time
 from sgdnotes.theorems import (
     Claims,
     Descent,
     GlobalBound,
+    LocalDescent,
+    MomentumRun,
     OneStep,
     Points,
+    ProjectedRun,
     Sequences,
     Stationary,
     StochasticRun,
 )
+from sgdnotes.theorems.averaging import averaging_constants
+from sgdnotes.theorems.convex import least_variance, start_distance_squared
 from sgdnotes.theorems.pl import batch_smoothness
 from sgdnotes.theorems.stochastic import descent_threshold
-from sgdnotes.updates import BacktrackingStep
+from sgdnotes.updates import BacktrackingStep, GradientStep, HeavyBall, LinearUpdate, Nesterov
 
 Rng = np.random.Generator
 SAMPLINGS = ("with_replacement", "without_replacement")
@@ -507,6 +518,323 @@ def from_the_row_space(rng: Rng) -> StochasticRun:
     )
 
 
+def momentum(rng: Rng) -> LinearUpdate:
+    """Heavy ball or Nesterov's method, sometimes with no momentum at all."""
+    beta = 0.0 if rng.random() < 0.1 else float(rng.uniform(0, 0.98))
+    return HeavyBall(beta) if rng.random() < 0.5 else Nesterov(beta)
+
+
+def momentum_recursion(rng: Rng) -> MomentumRun:
+    """A short run with momentum."""
+    plain = moment_recursion(rng)
+    return MomentumRun(
+        plain.problem,
+        steps=plain.steps,
+        step_size=plain.step_size,
+        x0=plain.x0,
+        update=momentum(rng),
+        batch_size=plain.batch_size,
+        sampling=plain.sampling,
+    )
+
+
+def momentum_floor(rng: Rng) -> Stationary:
+    """Steps for which the method with momentum is stable."""
+    problem = pick(rng, (least_squares, ridge))
+    update = GradientStep() if rng.random() < 0.1 else momentum(rng)
+    chosen = batch(rng, problem)
+    moments = SecondMoments(problem, **chosen, update=update)  # type: ignore[arg-type]
+    limit = 2 / problem.max_smoothness
+    while moments.spectral_radius(limit) >= 1:
+        limit *= 0.7
+    return Stationary(
+        problem, step_sizes=limit * rng.uniform(0.05, 1, size=3), update=update, **chosen
+    )
+
+
+def averaged_least_squares(rng: Rng) -> StochasticRun:
+    """Single samples and a step below 1/R², sometimes from the minimum."""
+    problem = least_squares(rng)
+    assert isinstance(problem, LeastSquares)
+    return StochasticRun(
+        problem,
+        steps=int(rng.integers(1, 200)),
+        step_size=below(rng, 1 / averaging_constants(problem)[0], strict=True),
+        x0=problem.minimizer if rng.random() < 0.3 else start(rng, problem),
+        sampling=str(rng.choice(SAMPLINGS)),
+    )
+
+
+def averaging_limit(rng: Rng) -> StochasticRun:
+    """A run long enough to forget its start, which is as far away as the noise ball is wide."""
+    while True:
+        problem = pick(rng, (least_squares, ridge))
+        step, chosen = below(rng, 1 / problem.max_smoothness), batch(rng, problem)
+        moments = SecondMoments(problem, **chosen)  # type: ignore[arg-type]
+        forgotten = 1 - moments.spectral_radius(step)
+        steps = math.ceil(200 / min(step * problem.pl_constant, forgotten))
+        if steps < 6000:
+            spread = float(moments.distance_squared(moments.stationary(step)))
+            if spread < 1e-12:  # without noise the limit is 0, of which 5 % is nothing
+                continue
+            width = math.sqrt(spread)
+            offset = rng.standard_normal(problem.dim)
+            x0 = problem.minimizer + width * offset / np.linalg.norm(offset)
+            return StochasticRun(problem, steps=steps, step_size=step, x0=x0, **chosen)
+
+
+def well(rng: Rng) -> WellInBowl:
+    """A well in a bowl, in one to three variables and any units, deep enough for two minima."""
+    while True:
+        direction = rng.standard_normal(int(rng.integers(1, 4)))
+        distance, size, height = 10 ** rng.uniform(-1, 1, size=3)
+        try:
+            return WellInBowl(
+                curvature=height * rng.uniform(0.1, 2) / distance**2,
+                depth=height,
+                center=distance * direction / np.linalg.norm(direction),
+                width=distance * rng.uniform(0.03, 0.4) * min(1.0, size),
+            )
+        except ValueError:  # without a second minimum
+            continue
+
+
+def near_a_minimum(rng: Rng) -> LocalDescent:
+    """Gradient descent from within the reach of one of the two minima."""
+    problem = well(rng)
+    minimum = problem.minima[int(rng.integers(2))]
+    probe = LocalDescent(
+        problem,
+        steps=1,
+        step_size=below(rng, 2 / float(problem.sharpness(minimum)), strict=True),
+        x0=minimum,
+        at=minimum,
+    )
+    offset = rng.standard_normal(problem.dim)
+    length = probe.reach * (0.999 if rng.random() < 0.3 else 10 ** rng.uniform(-4, 0))
+    return dataclasses.replace(
+        probe,
+        steps=int(rng.integers(1, 60)),
+        x0=minimum + length * offset / np.linalg.norm(offset),
+    )
+
+
+def shared_minimum(rng: Rng) -> StochasticRun:
+    """Parabolas with one minimum, some perhaps upside down, and a step of any size."""
+    curvatures = rng.uniform(-1, 3, size=int(rng.integers(1, 4)))
+    curvatures[0] += max(0.0, 0.3 * curvatures.size - curvatures.sum())
+    problem = ScalarQuadratics(curvatures, np.full(curvatures.size, rng.standard_normal()))
+    chosen = batch(rng, problem)
+    return StochasticRun(
+        problem,
+        steps=run_length(rng, problem, chosen, 20),
+        step_size=float(rng.uniform(0.05, 3)) / problem.smoothness,
+        x0=start(rng, problem),
+        **chosen,
+    )
+
+
+def rounded(rng: Rng) -> FiniteSum:
+    """Huber's function with noise, every component bounded below."""
+    slope = float(10 ** rng.uniform(-1.5, 0.5))
+    return huber(slope, tilts(rng, 0.99 * slope))
+
+
+SMOOTH_CONVEX: tuple[Maker, ...] = (*CONVEX, rounded)
+
+
+def convex_descent(rng: Rng) -> Descent:
+    """Gradient descent with a step up to 1/L, often where it is slowest."""
+    if rng.random() < 0.8:
+        setting = descent(rng, SMOOTH_CONVEX, 1.0, "smoothness", strict=False)
+        return dataclasses.replace(
+            setting, claims={k: v for k, v in setting.claims.items() if k != "minimum"}
+        )
+    steps, alpha = int(rng.integers(1, 60)), below(rng, 1.0)
+    distance = float(10 ** rng.uniform(-2, 2))
+    slope = distance / (2 * steps * alpha + 1)
+    return Descent(huber(slope), steps=steps, step_size=alpha, x0=[distance])
+
+
+def decreasing_steps(rng: Rng, setting: Any) -> Any:
+    """The same run, sometimes with steps that fall like one over the square root."""
+    if rng.random() < 0.5:
+        return setting
+    return dataclasses.replace(setting, step_size=inverse_root(float(setting.step_size)))
+
+
+def sgd_convex(rng: Rng) -> StochasticRun:
+    """Constant or decreasing steps below 1/(2 L(B)), sometimes without noise and very long."""
+    if rng.random() < 0.1:
+        steps = int(rng.integers(500, 1500))
+        alpha, distance = 0.5 / math.sqrt(steps), float(10 ** rng.uniform(-2, 2))
+        slope = distance / (alpha * (steps - 1) + 1)
+        return StochasticRun(huber(slope), steps=steps, step_size=alpha, x0=[distance])
+    return decreasing_steps(
+        rng,
+        stochastic(
+            rng,
+            SMOOTH_CONVEX,
+            lambda s: 1 / (2 * batch_smoothness(s)),
+            "max_smoothness",
+            strict=True,
+        ),
+    )
+
+
+def with_variance(rng: Rng, setting: StochasticRun) -> StochasticRun:
+    """The same run, sometimes claiming more than its variance."""
+    if rng.random() < 0.7:
+        return setting
+    true = setting.noise_factor * setting.problem.gradient_variance(setting.problem.minimizer)
+    claims = {**setting.claims, "variance": true * (1 + rng.random())}
+    return dataclasses.replace(setting, claims=claims)
+
+
+def sgd_convex_variance(rng: Rng) -> StochasticRun:
+    """Convex problems with noise of constant variance, sometimes zero."""
+    if rng.random() < 0.1:
+        steps, distance = int(rng.integers(10, 100)), float(10 ** rng.uniform(-2, 2))
+        return StochasticRun(
+            huber(distance / (steps + 1)), steps=steps, step_size=1.0, x0=[distance]
+        )
+    makers = (parabola, soft, rounded, equal_rows, flat_curvature)
+    return with_variance(
+        rng, stochastic(rng, makers, lambda s: 1 / s.constant("smoothness"), "smoothness")
+    )
+
+
+def kinked(rng: Rng) -> FiniteSum:
+    """The absolute value with noise, strongly convex or not."""
+    return absolute(float(rng.choice([0.0, rng.uniform(0.1, 2)])), tilts(rng))
+
+
+def sharp(rng: Rng) -> FiniteSum:
+    """The absolute value with a parabola added, and noise."""
+    return absolute(float(10 ** rng.uniform(-1, 1)), tilts(rng))
+
+
+def deviations(rng: Rng) -> LeastAbsoluteDeviations:
+    """Least absolute deviations of at most three samples, with a unique minimiser or many."""
+    n, p = shape(rng, 3, 3)
+    a = features(rng, n, p)
+    return LeastAbsoluteDeviations(a, a @ rng.standard_normal(p) + rng.standard_normal(n))
+
+
+def projected(rng: Rng, makers: Sequence[Maker]) -> ProjectedRun:
+    """A run in a ball that holds a minimiser, or in all of space where slopes are bounded."""
+    problem = pick(rng, makers)
+    chosen = batch(rng, problem)
+    nearest = float(np.linalg.norm(problem.minimizer))
+    radius = math.inf
+    if problem.max_second_moment() == math.inf or rng.random() < 0.5:
+        radius = nearest + 1e-9 if rng.random() < 0.1 else nearest + 10 ** rng.uniform(-1, 1)
+    x0 = start(rng, problem)
+    if (length := float(np.linalg.norm(x0))) > radius:
+        x0 = x0 * (radius / length * (1 if rng.random() < 0.5 else rng.random()))
+    steps = run_length(rng, problem, chosen, 30)
+    if isinstance(problem, LeastAbsoluteDeviations):  # distances to many minimisers take time
+        steps = min(steps, 3)
+    second_moment = problem.max_second_moment(radius) or 1.0  # on a flat bottom, any step will do
+    distance = math.sqrt(float(problem.distance_squared(x0))) + 1e-3
+    step = distance / math.sqrt(second_moment * steps) * 10 ** rng.uniform(-1, 1)
+    claims = {"ball_second_moment": second_moment * (1 + rng.random())}
+    return decreasing_steps(
+        rng,
+        ProjectedRun(
+            problem,
+            steps=steps,
+            step_size=step,
+            x0=x0,
+            radius=radius,
+            claims=claims if rng.random() < 0.2 else {},
+            **chosen,
+        ),
+    )
+
+
+NONSMOOTH: tuple[Maker, ...] = (
+    kinked,
+    deviations,
+    soft,
+    rounded,
+    parabola,
+    convex_scalars,
+    lambda rng: flat_bottom(),
+)
+
+
+def subgradient(rng: Rng) -> ProjectedRun:
+    """Any steps; sometimes the slope of |x| downhill all the way."""
+    if rng.random() < 0.9:
+        return projected(rng, NONSMOOTH)
+    steps, distance = int(rng.integers(1, 40)), float(10 ** rng.uniform(-2, 2))
+    return ProjectedRun(absolute(), steps=steps, step_size=distance / steps, x0=[distance])
+
+
+def subgradient_best(rng: Rng) -> ProjectedRun:
+    """Any steps; sometimes jumps to and fro over the kink of |x|."""
+    if rng.random() < 0.9:
+        return projected(rng, NONSMOOTH)
+    steps, distance = int(rng.integers(1, 40)), float(10 ** rng.uniform(-2, 2))
+    return ProjectedRun(absolute(), steps=steps, step_size=2 * distance, x0=[distance])
+
+
+def subgradient_strongly_convex(rng: Rng) -> ProjectedRun:
+    """Strongly convex problems in a ball, with the schedule of the theorem."""
+    setting = projected(rng, (sharp, parabola, convex_scalars))
+    claims = {**setting.claims, **valid_claims(rng, setting.problem, "strong_convexity")}
+    mu = claims.get("strong_convexity", setting.problem.strong_convexity)
+    return dataclasses.replace(setting, claims=claims, step_size=lambda t: 2 / (mu * (t + 2)))
+
+
+def sgd_nonconvex(rng: Rng) -> StochasticRun:
+    """Problems of any shape with noise of constant variance, bounded below as is or more."""
+    makers = (parabola, valley, equal_rows, flat_curvature, soft, rounded, dip)
+    setting = with_variance(
+        rng, stochastic(rng, makers, lambda s: 1 / s.constant("smoothness"), "smoothness")
+    )
+    if rng.random() < 0.2:
+        claims = {**setting.claims, "minimum": setting.problem.minimum - rng.random()}
+        return dataclasses.replace(setting, claims=claims)
+    return setting
+
+
+def linear_method(rng: Rng) -> StochasticRun | MomentumRun:
+    """A linear method on a parabola: the best steps, any other steps, or momentum."""
+
+    def one_column(rng: Rng) -> FiniteSum:
+        a = features(rng, int(rng.integers(1, 7)), 1)
+        b = rng.standard_normal(len(a))
+        return Ridge(a, b, float(rng.choice([0.0, rng.random()])))
+
+    problem = pick(rng, (parabola, flat_curvature, convex_scalars, one_column))
+    chosen = batch(rng, problem)
+    arguments: dict[str, Any] = {
+        "steps": run_length(rng, problem, chosen),
+        "x0": start(rng, problem),
+        **chosen,
+    }
+    h = problem.smoothness
+    plain = StochasticRun(problem, step_size=below(rng, 1.5 / problem.max_smoothness), **arguments)
+    least = least_variance(plain)
+    if rng.random() < 0.2:
+        plain = dataclasses.replace(plain, claims={"variance": least * rng.random()})
+    kind = rng.random()
+    if kind < 0.4:
+        prior = least / (h * max(start_distance_squared(plain), 1e-12))
+        return dataclasses.replace(plain, step_size=lambda k: 1 / (h * (k + 1) + prior))
+    if kind < 0.7:
+        return decreasing_steps(rng, plain)
+    return MomentumRun(
+        problem,
+        step_size=float(plain.step_size) / 3,  # type: ignore[arg-type]
+        update=momentum(rng),
+        claims=plain.claims,
+        **arguments,
+    )
+
+
 GENERATORS: dict[str, Callable[[Rng], Any]] = {
     "lem-smoothness-chain": lambda rng: Claims(pick(rng, CONVEX)),
     "prop-minimum-norm": from_the_row_space,
@@ -561,4 +889,26 @@ GENERATORS: dict[str, Callable[[Rng], Any]] = {
         "pl_constant",
         strict=True,
     ),
+    "prop-momentum-recursion": momentum_recursion,
+    "prop-momentum-floor": momentum_floor,
+    "thm-averaged-least-squares": averaged_least_squares,
+    "prop-averaging-limit": averaging_limit,
+    "prop-gd-stability": near_a_minimum,
+    "prop-sgd-stability": shared_minimum,
+    "thm-gd-convex": convex_descent,
+    "thm-gd-convex-tight": convex_descent,
+    "thm-sgd-convex": sgd_convex,
+    "thm-sgd-convex-variance": sgd_convex_variance,
+    "thm-subgradient": subgradient,
+    "thm-subgradient-best": subgradient_best,
+    "thm-subgradient-strongly-convex": subgradient_strongly_convex,
+    "thm-sgd-nonconvex": sgd_nonconvex,
+    "thm-sgd-nonconvex-expected-smoothness": lambda rng: stochastic(
+        rng,
+        (*BOUNDED_BELOW, rounded, convex_scalars),
+        lambda s: 1.8 / s.constant("max_smoothness"),
+        "smoothness",
+        "max_smoothness",
+    ),
+    "thm-lower-bound": linear_method,
 }

@@ -22,13 +22,17 @@ LECTURES = {
     "02": "02-gradient-descent",
     "03": "03-stochastic-gradients",
     "04": "04-pl",
+    "05": "05-rate-table",
+    "06": "06-momentum-averaging",
+    "09": "09-landscapes",
 }
 
 # The items of the sources that the existing lectures owe the reader, and the entries of the errata.
-DUE = [f"m{i}" for i in (1, 2, 3, 6, 7, 8, 9, 10, 11, 21, 24)] + [
+DUE = [f"m{i}" for i in (*range(1, 15), *range(19, 26))] + [
     f"r{i}" for i in (*range(1, 9), *range(10, 17), *range(18, 22))
 ]
-DUE_ERRATA = ["3", "9", "10", "11", "12", "18", "32", "33", "34-m1", "34-m7", "34-r1"]
+DUE_ERRATA = ["3", "9", "10", "11", "12", "17-m4", "17-m5", "18", "19", "32", "33"]
+DUE_ERRATA += ["34-m1", "34-m7", "34-r1"]
 COUNTS = {"M": 25, "R": 32, "A": 18, "S": 20}
 
 

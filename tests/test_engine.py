@@ -147,7 +147,8 @@ def test_zero_steps_record_the_start() -> None:
     assert trace.x.tolist() == [[1.0, 2.0, 3.0]]
     assert trace.n_gradients == 0
     assert trace.success
-    assert trace.x_average is None
+    assert trace.x_average is not None
+    assert trace.x_average.tolist() == [[1.0, 2.0, 3.0]]
 
 
 # ---- recording --------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 from random_settings import CONVEX, LINEAR, PL, SMOOTH, features, pick, points
 from scipy.optimize import minimize, minimize_scalar
 from sklearn.linear_model import LogisticRegression as SklearnLogistic
@@ -375,6 +376,80 @@ def test_newton_reaches_the_logistic_minimum(seed: int) -> None:
     np.testing.assert_allclose(hessian, hessian.T)
     assert np.linalg.eigvalsh(hessian)[0] >= problem.strong_convexity * (1 - 1e-9)
     assert np.linalg.eigvalsh(hessian)[-1] <= problem.smoothness * (1 + 1e-9)
+
+
+def unregularized(
+    n: int, p: int, seed: int, columns: ArrayLike = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Data that no direction separates: labels at odds with every direction."""
+    rng = np.random.default_rng(seed)
+    a = rng.standard_normal((n, p)) * columns
+    return a, np.where(rng.random(n) < 1 / (1 + np.exp(-a @ np.ones(p))), 1.0, -1.0)
+
+
+@pytest.mark.parametrize(("n", "p"), [(200, 5), (60, 1), (400, 12)])
+def test_logistic_without_regularization_against_scikit_learn(n: int, p: int) -> None:
+    a, labels = unregularized(n, p, 3)
+    problem = LogisticRegression(a, labels, 0)
+    reference = SklearnLogistic(
+        C=np.inf, fit_intercept=False, solver="newton-cholesky", tol=1e-13, max_iter=1000
+    ).fit(a, labels)
+    assert not problem.separable
+    np.testing.assert_allclose(problem.minimizer, reference.coef_[0], rtol=1e-7)
+    assert np.linalg.norm(problem.gradient(problem.minimizer)) < 1e-14
+    assert problem.strong_convexity == problem.pl_constant == 0
+    assert problem.minimum == pytest.approx(float(problem.value(reference.coef_[0])), rel=1e-13)
+    assert np.linalg.eigvalsh(problem.hessian_at(1e4 * np.ones(p)))[0] < 1e-12
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
+def test_rank_deficient_logistic_regression_has_a_minimiser_of_least_norm(size: float) -> None:
+    rng = np.random.default_rng(5)
+    slim, labels = unregularized(150, 3, 5)
+    wide = slim @ rng.standard_normal((3, 6)) * size
+    wide[:, 4] = 0  # two dimensions too many, and a column of zeros
+    problem = LogisticRegression(wide, labels, 0)
+    x = problem.minimizer
+    found = minimize(
+        problem.value, np.zeros(6), jac=problem.gradient, method="BFGS", options={"gtol": 1e-9}
+    )
+    # Started at the origin, BFGS stays in the row space, where the minimiser is unique.
+    np.testing.assert_allclose(problem.value(found.x), problem.minimum, rtol=1e-12)
+    np.testing.assert_allclose(x, found.x, rtol=1e-4, atol=1e-4 * np.abs(x).max())
+    assert x[4] == 0
+    assert np.linalg.norm(x - problem.row_space.T @ (problem.row_space @ x)) < 1e-12 / size
+    smallest = np.linalg.eigvalsh(problem.hessian_at(x))
+    assert (np.abs(smallest[:3]) < 1e-12 * size**2).all()
+    assert smallest[3] > 1e-4 * size**2
+    beside = x + (np.eye(6) - problem.row_space.T @ problem.row_space) @ rng.standard_normal(6)
+    assert problem.distance_squared(beside) < 1e-20 * (beside @ beside)
+    assert problem.gap(beside) == pytest.approx(0, abs=1e-14)
+    along = x + 2.0 * problem.row_space[0]
+    assert problem.distance_squared(along) == pytest.approx(4, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_separable_data_are_told_from_others_by_the_minimiser_that_runs_away(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n, p = int(rng.integers(1, 15)), int(rng.integers(1, 5))
+    # Rounding makes ties, hence data that a direction separates only in part.
+    a = np.round(2 * rng.standard_normal((n, p))) / 2
+    a[0, 0] += 1 - a[0].any()
+    labels = rng.choice([-1.0, 1.0], size=n)
+    problem = LogisticRegression(a, labels, 0)
+    norms = [np.linalg.norm(LogisticRegression(a, labels, x).minimizer) for x in (1e-3, 1e-5, 1e-7)]
+    runs_away = norms[2] - norms[1] > 0.3 * (norms[1] - norms[0])
+    assert problem.separable == runs_away
+    if runs_away:
+        with pytest.raises(ValueError, match="separable data"):
+            _ = problem.minimizer
+    else:
+        np.testing.assert_allclose(np.linalg.norm(problem.minimizer), norms[2], rtol=1e-4)
+
+
+def test_component_minima_without_regularization() -> None:
+    problem = LogisticRegression([[1.0, 2.0], [0.0, 0.0], [-1.0, 1.0]], [1.0, -1.0, 1.0], 0)
+    np.testing.assert_allclose(problem.component_minima, [0.0, math.log(2), 0.0])
 
 
 def test_logistic_smoothness_is_attained_at_the_origin_and_convexity_far_away() -> None:

@@ -14,16 +14,28 @@ from typing import Any
 
 import numpy as np
 
-from sgdnotes.problems import LeastSquares, sine_valley, soft_absolute
-from sgdnotes.schedules import constant_then_inverse_time, inverse_time
+from sgdnotes.problems import (
+    LeastAbsoluteDeviations,
+    LeastSquares,
+    ScalarQuadratics,
+    WellInBowl,
+    absolute,
+    huber,
+    sine_valley,
+    soft_absolute,
+)
+from sgdnotes.schedules import constant_then_inverse_time, inverse_root, inverse_time
 from sgdnotes.theorems import (
     ALL,
     Claims,
     Counterexample,
     Descent,
     GlobalBound,
+    LocalDescent,
+    MomentumRun,
     OneStep,
     Points,
+    ProjectedRun,
     Sequences,
     Stationary,
     StochasticRun,
@@ -31,7 +43,7 @@ from sgdnotes.theorems import (
     Verdict,
 )
 from sgdnotes.theorems.stochastic import descent_threshold
-from sgdnotes.updates import BacktrackingStep
+from sgdnotes.updates import BacktrackingStep, HeavyBall, Nesterov
 
 PAGE = Path(__file__).parents[1] / "book" / "theorems.md"
 
@@ -40,6 +52,9 @@ LECTURES = {
     "02": ("02-gradient-descent", "Gradient descent"),
     "03": ("03-stochastic-gradients", "Stochastic gradients"),
     "04": ("04-pl", "The PL case"),
+    "05": ("05-rate-table", "Beyond PL"),
+    "06": ("06-momentum-averaging", "Momentum and averaging"),
+    "09": ("09-landscapes", "Landscapes"),
 }
 
 INTRODUCTION = """\
@@ -82,6 +97,13 @@ def settings() -> dict[str, Any]:
     searched = Descent(valley, steps=4, step_size=1.0, x0=[3.0], line_search=BacktrackingStep())
     short = 1 / (2 * fit.max_smoothness)
     switched = constant_then_inverse_time(fit.max_smoothness, fit.strong_convexity)
+    pit = WellInBowl()
+    narrow = pit.minima[1]
+    flat = LeastSquares(features[:, :3] @ rng.normal(size=(3, 5)), fit.targets)
+    slowest = Descent(huber(1 / 41), steps=20, step_size=1.0, x0=[1.0])
+    medians = LeastAbsoluteDeviations(features[:3, :2], fit.targets[:3])
+    kinked = ProjectedRun(medians, steps=9, step_size=inverse_root(0.5), radius=4.0)
+    parallel = LeastSquares([[1.0], [-1.0]], [1.0, 1.0])
     return {
         "lem-smoothness-chain": Claims(fit),
         "prop-least-squares": Points(fit, points=cloud),
@@ -130,6 +152,44 @@ def settings() -> dict[str, Any]:
         "prop-quadratic-floor": Stationary(fit, step_sizes=[0.01, 0.02, 0.04, 0.08]),
         "thm-sgd-interpolation": StochasticRun(
             solvable, steps=400, step_size=1 / solvable.max_smoothness
+        ),
+        "thm-gd-convex": slowest,
+        "thm-gd-convex-tight": slowest,
+        "thm-sgd-convex": StochasticRun(
+            flat, steps=1000, step_size=inverse_root(1 / (4 * flat.max_smoothness))
+        ),
+        "thm-sgd-convex-variance": StochasticRun(
+            soft_absolute([0.5, -0.5]), steps=14, step_size=0.5, x0=[3.0]
+        ),
+        "thm-subgradient": kinked,
+        "thm-subgradient-best": kinked,
+        "thm-subgradient-strongly-convex": ProjectedRun(
+            absolute(1.0, [1.0, -1.0]),
+            steps=14,
+            step_size=lambda t: 2 / (t + 2),
+            x0=[2.0],
+            radius=2.0,
+        ),
+        "thm-sgd-nonconvex": StochasticRun(tilted, steps=14, step_size=1 / 8, x0=[3.0]),
+        "thm-sgd-nonconvex-expected-smoothness": StochasticRun(
+            tilted, steps=14, step_size=1 / 20, x0=[3.0]
+        ),
+        "thm-lower-bound": StochasticRun(
+            parallel, steps=1000, step_size=lambda k: 1 / (k + 1 + 1 / 9), x0=[3.0]
+        ),
+        "prop-momentum-recursion": MomentumRun(
+            small, steps=6, step_size=0.1, x0=[3.0, -1.0], update=HeavyBall(0.8)
+        ),
+        "prop-momentum-floor": Stationary(
+            fit, step_sizes=[0.001, 0.003, 0.01], update=Nesterov(0.9)
+        ),
+        "thm-averaged-least-squares": StochasticRun(fit, steps=2000, step_size=0.05),
+        "prop-averaging-limit": StochasticRun(fit, steps=12000, step_size=0.05),
+        "prop-gd-stability": LocalDescent(
+            pit, steps=40, step_size=0.04, x0=narrow + 0.01, at=narrow
+        ),
+        "prop-sgd-stability": StochasticRun(
+            ScalarQuadratics([0.2, 3.8]), steps=12, step_size=0.5, x0=[1.0]
         ),
     }
 
@@ -182,7 +242,7 @@ def outcome(verdict: Verdict) -> str:
         worst = verdict.bound[verdict.index == verdict.worst_at]
         return "the bound is not even positive" if (worst <= 0).any() else "the run diverges"
     text = f"observed / bound is at most {number(verdict.worst)}"
-    if verdict.index_name in {"k", "N"} and verdict.worst_at < verdict.index[-1]:
+    if verdict.index_name in {"k", "N", "T"} and verdict.worst_at < verdict.index[-1]:
         last = verdict.observed[-1] / verdict.bound[-1]
         text += f", and {number(last)} at ${verdict.index_name} = {verdict.index[-1]:g}$"
     return text

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 
 import numpy as np
 
+from sgdnotes import _validate
 from sgdnotes._validate import FloatArray, IntArray
 
 
@@ -115,6 +117,20 @@ class FiniteSum(ABC):
         gradients = self.component_gradients(x)
         return float(((gradients - gradients.mean(axis=0)) ** 2).sum(axis=1).mean())
 
+    def max_second_moment(self, radius: float = math.inf) -> float:
+        r"""Return a bound on :math:`\frac1n\sum_i\|g_i(x)\|^2` over a ball around the origin.
+
+        Here :math:`g_i` is the (sub)gradient of :math:`f_i` that the problem returns.  Where a
+        problem knows no bound it is infinite.
+
+        Parameters
+        ----------
+        radius : float, default infinity
+            Of the ball; infinity stands for the whole space.
+        """
+        check_radius(radius)
+        return math.inf
+
     @property
     def gradient_noise_at_minimum(self) -> float:
         r""":math:`\sigma_*^2 = \frac1n\sum_i\|\nabla f_i(x^*)\|^2`."""
@@ -127,6 +143,11 @@ class FiniteSum(ABC):
 
     def __repr__(self) -> str:
         return f"{self.name} (n = {self.n_samples}, p = {self.dim})"
+
+
+def check_radius(radius: float) -> float:
+    """Return `radius` when it is at least 0, infinity included."""
+    return math.inf if radius == math.inf else _validate.real("radius", radius, at_least=0)
 
 
 def check_problem(problem: object) -> FiniteSum:

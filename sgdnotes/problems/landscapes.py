@@ -17,7 +17,7 @@ from scipy.optimize import minimize_scalar
 
 from sgdnotes import _validate
 from sgdnotes._validate import FloatArray, IntArray
-from sgdnotes.problems.base import FiniteSum
+from sgdnotes.problems.base import FiniteSum, check_radius
 
 Function = Callable[[FloatArray], FloatArray]
 
@@ -42,6 +42,8 @@ class Landscape(FiniteSum):
         The :math:`c_i`, of mean zero.
     tilted_minimum : callable, optional
         ``c -> inf (h(x) + c x)`` for nonzero c; minus infinity when omitted.
+    steepest : float, default infinity
+        :math:`\sup |h'|`, over all of space.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Landscape(FiniteSum):
         pl_constant: float = 0.0,
         tilts: ArrayLike = (0.0,),
         tilted_minimum: Callable[[float], float] | None = None,
+        steepest: float = math.inf,
     ) -> None:
         self.tilts = _validate.finite_array("tilts", tilts, ndim=1)
         if abs(self.tilts.mean()) > 1e-12 * max(1.0, np.abs(self.tilts).max()):
@@ -70,6 +73,7 @@ class Landscape(FiniteSum):
         self._smoothness, self._minimum = smoothness, minimum
         self._strong_convexity, self._pl_constant = strong_convexity, pl_constant
         self._tilted_minimum = tilted_minimum
+        self._steepest = steepest
 
     def value(self, x: FloatArray) -> FloatArray:
         return self._function(x[..., 0])
@@ -91,6 +95,12 @@ class Landscape(FiniteSum):
     def distance_squared(self, x: FloatArray) -> FloatArray:
         low, high = self._attained().T
         return np.asarray(((x - np.clip(x, low, high)) ** 2).min(axis=-1))
+
+    def max_second_moment(self, radius: float = math.inf) -> float:
+        radius, steepest = check_radius(radius), self._steepest
+        if self.convex and radius < math.inf:  # slopes that grow are largest at an end
+            steepest = float(np.abs(self._derivative(np.array([-radius, radius]))).max())
+        return float(steepest**2 + (self.tilts**2).mean())
 
     @property
     def smoothness(self) -> float:
@@ -263,6 +273,7 @@ def linear(slope: float = 1.0) -> Landscape:
         minimum=-math.inf,
         minimizers=[],
         convex=True,
+        steepest=abs(m),
     )
 
 
@@ -283,6 +294,7 @@ def flat_bottom() -> Landscape:
         minimum=0.0,
         minimizers=[(-1.0, 1.0)],
         convex=True,
+        steepest=1.0,
     )
 
 
@@ -296,6 +308,7 @@ def gaussian_dip() -> Landscape:
         minimum=0.0,
         minimizers=[0.0],
         convex=False,
+        steepest=math.sqrt(2 / math.e),
     )
 
 
@@ -317,6 +330,71 @@ def soft_absolute(tilts: ArrayLike = (0.0,)) -> Landscape:
         convex=True,
         tilts=tilts,
         tilted_minimum=lambda c: math.sqrt(1 - c**2) - 1 if abs(c) <= 1 else -math.inf,
+        steepest=1.0,
+    )
+
+
+def absolute(strong_convexity: float = 0.0, tilts: ArrayLike = (0.0,)) -> Landscape:
+    r"""Return :math:`|x| + \frac\mu2x^2`, convex with a kink at its minimum.
+
+    The subgradient returned at the kink is 0.
+
+    Parameters
+    ----------
+    strong_convexity : float, default 0
+        :math:`\mu \ge 0`.
+    tilts : array_like of shape (n_samples,)
+        The noise; see `Landscape`.
+    """
+    mu = _validate.real("strong_convexity", strong_convexity, at_least=0)
+
+    def tilted_minimum(c: float) -> float:
+        excess = max(0.0, abs(c) - 1)
+        if not excess:
+            return 0.0
+        return -(excess**2) / (2 * mu) if mu else -math.inf
+
+    return Landscape(
+        f"|x| + {mu:g}/2 x²" if mu else "|x|",
+        lambda x: np.abs(x) + mu / 2 * x**2,
+        lambda x: np.sign(x) + mu * x,
+        smoothness=math.inf,
+        strong_convexity=mu,
+        pl_constant=mu,
+        minimum=0.0,
+        minimizers=[0.0],
+        convex=True,
+        tilts=tilts,
+        tilted_minimum=tilted_minimum,
+        steepest=math.inf if mu else 1.0,
+    )
+
+
+def huber(slope: float, tilts: ArrayLike = (0.0,)) -> Landscape:
+    r"""Return :math:`\frac12x^2` for :math:`|x| \le s`, and :math:`s|x| - \frac{s^2}2` beyond.
+
+    It is convex with L = 1, and with the right slope s it is the smooth convex function on which
+    gradient descent is slowest.
+
+    Parameters
+    ----------
+    slope : float
+        :math:`s > 0`, the slope far away.
+    tilts : array_like of shape (n_samples,)
+        The noise; see `Landscape`.
+    """
+    s = _validate.real("slope", slope, above=0)
+    return Landscape(
+        f"Huber's function with slope {s:.3g}",
+        lambda x: np.where(np.abs(x) <= s, x**2 / 2, s * (np.abs(x) - s / 2)),
+        lambda x: np.clip(x, -s, s),
+        smoothness=1.0,
+        minimum=0.0,
+        minimizers=[0.0],
+        convex=True,
+        tilts=tilts,
+        tilted_minimum=lambda c: -(c**2) / 2 if abs(c) <= s else -math.inf,
+        steepest=s,
     )
 
 
@@ -417,6 +495,12 @@ class ScalarQuadratics(FiniteSum):
 
     def component_gradients(self, x: FloatArray) -> FloatArray:
         return np.asarray((self.curvatures * (x[0] - self.centers))[:, None])
+
+    def max_second_moment(self, radius: float = math.inf) -> float:
+        end = check_radius(radius)
+        if end == math.inf:
+            return math.inf  # the mean curvature is positive, so some slope grows without bound
+        return max(self.gradient_second_moment(np.array([x])) for x in (-end, end))
 
     @property
     def smoothness(self) -> float:

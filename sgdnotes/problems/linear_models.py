@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from functools import cached_property
 
@@ -11,7 +12,7 @@ from scipy.special import expit
 
 from sgdnotes import _validate
 from sgdnotes._validate import FloatArray, IntArray
-from sgdnotes.problems.base import FiniteSum
+from sgdnotes.problems.base import FiniteSum, check_radius
 
 SLICE = 2**22  # numbers computed at a time, which bounds the memory that is needed
 
@@ -56,6 +57,9 @@ class LinearModel(FiniteSum):
     @abstractmethod
     def _loss_derivative(self, prediction: FloatArray, target: FloatArray) -> FloatArray: ...
 
+    def _loss_second_derivative(self, prediction: FloatArray, target: FloatArray) -> FloatArray:
+        raise ValueError(f"problem: wanted a loss with a second derivative, got {self.name}")
+
     # ---- values and gradients -------------------------------------------------------------
 
     def value(self, x: FloatArray) -> FloatArray:
@@ -82,6 +86,34 @@ class LinearModel(FiniteSum):
     def minibatch_gradient(self, x: FloatArray, indices: IntArray) -> FloatArray:
         rows = self.features.take(indices, axis=0)
         slopes = self._loss_derivative(np.matvec(rows, x), self.targets.take(indices))
+        mean = np.vecmat(slopes, rows) / indices.shape[-1]
+        return np.asarray(mean + self.regularization * x if self.regularization else mean)
+
+    def linearized_gradient(
+        self, x: FloatArray, anchor: FloatArray, indices: IntArray
+    ) -> FloatArray:
+        r"""Return minibatch gradients of the quadratic model of :math:`f` around an anchor.
+
+        The model replaces each loss by its second-order Taylor polynomial, so that with the
+        anchor :math:`z` the result is
+        :math:`\frac1B\sum_b [\phi_{i_b}'(a_{i_b}^\top z) + \phi_{i_b}''(a_{i_b}^\top z)\,
+        a_{i_b}^\top(x - z)]\,a_{i_b} + \lambda x`.  The cost is that of a minibatch gradient;
+        no matrix is formed.
+
+        Parameters
+        ----------
+        x : ndarray of shape (replicates, dim)
+        anchor : ndarray of shape (replicates, dim)
+            Where the losses are expanded.
+        indices : ndarray of int, shape (replicates, B)
+            One minibatch for each replicate.
+        """
+        rows = self.features.take(indices, axis=0)
+        targets = self.targets.take(indices)
+        prediction = np.matvec(rows, anchor)
+        slopes = self._loss_derivative(prediction, targets)
+        curvatures = self._loss_second_derivative(prediction, targets)
+        slopes = slopes + curvatures * np.matvec(rows, x - anchor)
         mean = np.vecmat(slopes, rows) / indices.shape[-1]
         return np.asarray(mean + self.regularization * x if self.regularization else mean)
 
@@ -168,6 +200,9 @@ class Ridge(LinearModel):
     def _loss_derivative(self, prediction: FloatArray, target: FloatArray) -> FloatArray:
         return prediction - target
 
+    def _loss_second_derivative(self, prediction: FloatArray, target: FloatArray) -> FloatArray:
+        return np.ones_like(prediction)
+
     @cached_property
     def minimizer(self) -> FloatArray:
         left, singular, right = self._svd
@@ -242,13 +277,19 @@ class LeastSquares(Ridge):
 class LogisticRegression(LinearModel):
     r"""Logistic regression, :math:`f_i(x) = \log(1 + e^{-y_ia_i^\top x}) + \frac\lambda2\|x\|^2`.
 
+    Without regularization there is a minimiser exactly if no :math:`w` separates the data, that
+    is, if no :math:`w` has :math:`y_ia_i^\top w \ge 0` for all i and not only zeros; the one
+    reported is then that of least norm, and `strong_convexity` and `pl_constant` are 0, because
+    the curvature vanishes far away.  Separable data are refused where the minimiser, or anything
+    that depends on it, is asked for.
+
     Parameters
     ----------
     features : array_like of shape (n_samples, dim)
     labels : array_like of shape (n_samples,)
         Every label is -1 or 1.
     regularization : float
-        :math:`\lambda > 0`.
+        :math:`\lambda \ge 0`.
     """
 
     loss_curvature = 0.25
@@ -258,7 +299,6 @@ class LogisticRegression(LinearModel):
         labels = _validate.finite_array("labels", labels, ndim=1)
         if not np.isin(labels, (-1.0, 1.0)).all():
             raise ValueError(f"labels: wanted -1 and 1 only, got {np.unique(labels)[:5]}")
-        _validate.real("regularization", regularization, above=0)
         super().__init__(features, labels, regularization)
         self.name = f"logistic regression with λ = {self.regularization:g}"
 
@@ -268,31 +308,73 @@ class LogisticRegression(LinearModel):
     def _loss_derivative(self, prediction: FloatArray, target: FloatArray) -> FloatArray:
         return np.asarray(-target * expit(-target * prediction))
 
+    def _loss_second_derivative(self, prediction: FloatArray, target: FloatArray) -> FloatArray:
+        return np.asarray(expit(prediction) * expit(-prediction))
+
     def hessian_at(self, x: FloatArray) -> FloatArray:
         r"""Return :math:`\nabla^2f(x)` at one point, shape ``(dim, dim)``."""
-        probability = expit(self.features @ x)
-        weights = probability * (1 - probability) / self.n_samples
+        weights = self._loss_second_derivative(self.features @ x, self.targets) / self.n_samples
         curvature = (self.features.T * weights) @ self.features
         return np.asarray(curvature + self.regularization * np.eye(self.dim))
 
+    @property
+    def separable(self) -> bool:
+        r"""Whether some :math:`w` has :math:`y_ia_i^\top w \ge 0` for all i, not only zeros.
+
+        Decided by a linear program, whose tolerance of 1e-7 counts as separable what a vanishing
+        change of the features would separate.
+        """
+        from scipy.optimize import linprog  # imported late: only this needs it
+
+        margins = self.targets[:, None] * (self.features @ self._whitening.T)
+        size = np.linalg.norm(margins, axis=1, keepdims=True)
+        margins = np.divide(margins, size, out=np.zeros_like(margins), where=size > 0)
+        # With every margin between 0 and 1 the largest sum is 0 if only w = 0 is feasible, and at
+        # least 1 otherwise, since w can be stretched until its largest margin is 1.
+        found = linprog(
+            -margins.sum(axis=0),
+            A_ub=np.vstack([margins, -margins]),
+            b_ub=np.repeat([1.0, 0.0], self.n_samples),
+            bounds=(None, None),
+        )
+        return bool(-found.fun > 0.5)
+
+    @cached_property
+    def _whitening(self) -> FloatArray:
+        # Coordinates z of the row space, x = z @ whitening, in which A'A/n is the identity.
+        return np.asarray(self.row_space / np.sqrt(self.spectrum)[:, None])
+
     @cached_property
     def minimizer(self) -> FloatArray:
-        """The minimiser, to 1e-12 relative to the regularisation's pull, by Newton's method."""
-        x = np.zeros(self.dim)
+        """The minimiser of least norm, by Newton's method.
+
+        Raises ``ValueError`` when the data are separable and there is no regularization.
+        """
+        if self.regularization:
+            basis = np.eye(self.dim)
+        elif self.separable:
+            raise ValueError(
+                "labels: wanted some that no direction separates, because regularization is 0, got "
+                "separable data, for which f falls for ever along a direction: it has no minimiser"
+            )
+        else:
+            basis = self._whitening
+        z = np.zeros(len(basis))
         for _ in range(200):
-            gradient = self.gradient(x)
-            step = np.linalg.solve(self.hessian_at(x), gradient)
-            # f is λ-strongly convex, so ‖gradient‖/λ bounds the distance to the minimiser; the
-            # last Newton steps are below the rounding of f, where a line search sees only noise.
-            if np.linalg.norm(step) <= 1e-13 * (1 + np.linalg.norm(x)):
-                return np.asarray(x - step)
+            x = z @ basis
+            gradient = basis @ self.gradient(x)
+            step = np.linalg.solve(basis @ self.hessian_at(x) @ basis.T, gradient)
+            # The last Newton steps are below the rounding of f, where a line search sees only
+            # noise, so their size is what tells when to stop.
+            if np.linalg.norm(step) <= 1e-13 * (1 + np.linalg.norm(z)):
+                return np.asarray((z - step) @ basis)
             decrement = gradient @ step
             size = 1.0
-            while decrement > 1e-12 and self.value(x - size * step) > self.value(x) - (
+            while decrement > 1e-12 and self.value((z - size * step) @ basis) > self.value(x) - (
                 size * decrement / 4
             ):
                 size /= 2
-            x = x - size * step
+            z = z - size * step
         raise ValueError(
             "features, labels: Newton's method did not reach the minimiser to 1e-12; "
             "wanted better-scaled features or a larger regularization"
@@ -306,8 +388,16 @@ class LogisticRegression(LinearModel):
     def pl_constant(self) -> float:
         return self.regularization
 
+    def distance_squared(self, x: FloatArray) -> FloatArray:
+        offset = x - self.minimizer
+        if not self.regularization:  # minimisers differ by what is orthogonal to the rows
+            offset = offset @ self.row_space.T
+        return np.asarray((offset**2).sum(axis=-1))
+
     @cached_property
     def component_minima(self) -> FloatArray:
+        if not self.regularization:  # each falls towards 0 along y_i a_i; a zero row costs log 2
+            return np.where(self._row_norms_squared > 0, 0.0, np.log(2.0))
         # Along a_i the prediction m = y_i a_i'x costs λ m²/(2‖a_i‖²); the best m solves
         # m = ‖a_i‖² expit(-m) / λ, whose right side falls in m, so bisection cannot miss it.
         ratio = self._row_norms_squared / self.regularization
@@ -318,3 +408,101 @@ class LogisticRegression(LinearModel):
             low, high = np.where(below, middle, low), np.where(below, high, middle)
         # At the optimum λ m²/(2‖a‖²) = m expit(-m)/2, which needs no division by ‖a‖².
         return np.asarray(np.logaddexp(0.0, -low) + low * expit(-low) / 2)
+
+
+class LeastAbsoluteDeviations(LinearModel):
+    r"""Least absolute deviations, :math:`f_i(x) = |a_i^\top x - b_i|`, convex and not smooth.
+
+    The subgradient of :math:`f_i` is :math:`\operatorname{sign}(a_i^\top x - b_i)\,a_i`, zero at
+    the kink.  With a single column of ones the minimisers are the medians of the targets.
+
+    Parameters
+    ----------
+    features : array_like of shape (n_samples, dim)
+    targets : array_like of shape (n_samples,)
+    """
+
+    loss_curvature = math.inf
+
+    def __init__(self, features: ArrayLike, targets: ArrayLike) -> None:
+        super().__init__(features, targets)
+        self.name = "least absolute deviations"
+
+    def _loss(self, prediction: FloatArray, target: FloatArray) -> FloatArray:
+        return np.abs(prediction - target)
+
+    def _loss_derivative(self, prediction: FloatArray, target: FloatArray) -> FloatArray:
+        return np.sign(prediction - target)
+
+    def max_second_moment(self, radius: float = math.inf) -> float:
+        check_radius(radius)
+        return float(self._row_norms_squared.mean())
+
+    @cached_property
+    def _minimizers(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """One minimiser, the directions along which there may be more, and what bounds them.
+
+        Strong duality tells where the minimisers are.  With a solution y of the dual program,
+        maximise -b'y with A'y = 0 and -1 <= y_i <= 1, a point minimises f if and only if each of
+        its residuals is zero where |y_i| < 1 and has the sign of y_i, or is zero, elsewhere.
+        """
+        from scipy.optimize import linprog  # imported late: only the minimiser needs it
+
+        size, height = np.abs(self.features).max(), np.abs(self.targets).max() or 1.0
+        dual = linprog(
+            self.targets / height,
+            A_eq=self.features.T / size,
+            b_eq=np.zeros(self.dim),
+            bounds=(-1, 1),
+        ).x
+        zero = np.abs(dual) < 1 - 1e-7
+        rows, targets = self.features[zero], self.targets[zero]
+        point = np.linalg.lstsq(rows, targets, rcond=None)[0] if zero.any() else np.zeros(self.dim)
+        triangle = np.linalg.qr(np.vstack([rows, np.zeros((self.dim, self.dim))]), mode="r")
+        _, singular, right = np.linalg.svd(triangle)
+        free = right[int((singular > 1e-12 * size).sum()) :]
+        sign = np.sign(dual[~zero])
+        slopes = sign[:, None] * self.features[~zero]
+        return point, free, slopes @ free.T, sign * self.targets[~zero] - slopes @ point
+
+    def _nearest_minimizer(self, x: FloatArray) -> FloatArray:
+        # Among point + t @ free with slopes @ t >= levels, the nearest to x solves a problem of
+        # least distance, which one with non-negative unknowns replaces (Lawson and Hanson, 1974,
+        # chapter 23): it names the inequalities that hold with equality, and these give the point.
+        from scipy.optimize import nnls  # imported late, as above
+
+        point, free, slopes, levels = self._minimizers
+        start = free @ (x - point)
+        missing = levels - slopes @ start
+        slack = 1e-11 * (np.abs(levels).max(initial=0) + np.abs(slopes).max(initial=0))
+        if not len(free) or (missing <= slack).all():
+            return point + start @ free
+        scale = np.abs(missing).max()
+        table = np.vstack([slopes.T, (missing - slack) / scale])
+        active = nnls(table, np.eye(len(table))[-1])[0] > 0
+        step = np.linalg.lstsq(slopes[active], missing[active], rcond=None)[0]
+        return np.asarray(point + (start + step) @ free)
+
+    @cached_property
+    def minimizer(self) -> FloatArray:
+        """The minimiser of least norm, by linear programming."""
+        return self._nearest_minimizer(np.zeros(self.dim))
+
+    def distance_squared(self, x: FloatArray) -> FloatArray:
+        if not len(self._minimizers[1]):
+            return np.asarray(((x - self.minimizer) ** 2).sum(axis=-1))
+        points = x.reshape(-1, self.dim)
+        nearest = np.array([self._nearest_minimizer(point) for point in points])
+        return np.asarray(((points - nearest) ** 2).sum(axis=-1).reshape(x.shape[:-1]))
+
+    @property
+    def strong_convexity(self) -> float:
+        return 0.0
+
+    @property
+    def pl_constant(self) -> float:
+        return 0.0
+
+    @cached_property
+    def component_minima(self) -> FloatArray:
+        return np.where(self._row_norms_squared > 0, 0.0, np.abs(self.targets))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sgdnotes.theorems.averaging import averaged_least_squares, averaging_limit
 from sgdnotes.theorems.base import (
     Assumption,
     AssumptionError,
@@ -12,6 +13,13 @@ from sgdnotes.theorems.base import (
     Evidence,
     Theorem,
     Verdict,
+)
+from sgdnotes.theorems.convex import (
+    gd_convex,
+    gd_convex_tight,
+    lower_bound,
+    sgd_convex,
+    sgd_convex_variance,
 )
 from sgdnotes.theorems.descent import (
     backtracking_rate,
@@ -27,6 +35,13 @@ from sgdnotes.theorems.least_squares import (
     least_squares_expansion,
     minimum_norm,
     smoothness_chain,
+)
+from sgdnotes.theorems.momentum import momentum_floor, momentum_recursion
+from sgdnotes.theorems.nonconvex import sgd_nonconvex, sgd_nonconvex_expected_smoothness
+from sgdnotes.theorems.nonsmooth import (
+    subgradient,
+    subgradient_best,
+    subgradient_strongly_convex,
 )
 from sgdnotes.theorems.pl import (
     expected_smoothness,
@@ -45,12 +60,15 @@ from sgdnotes.theorems.settings import (
     Claims,
     Descent,
     GlobalBound,
+    MomentumRun,
     OneStep,
     Points,
+    ProjectedRun,
     Sequences,
     Stationary,
     StochasticRun,
 )
+from sgdnotes.theorems.stability import LocalDescent, gd_stability, sgd_stability
 from sgdnotes.theorems.stochastic import (
     expected_descent,
     minibatch_variance,
@@ -93,6 +111,22 @@ ALL: dict[str, Theorem[Any]] = {
         sgd_decreasing_repaired,
         quadratic_floor,
         sgd_interpolation,
+        gd_convex,
+        gd_convex_tight,
+        sgd_convex,
+        sgd_convex_variance,
+        subgradient,
+        subgradient_best,
+        subgradient_strongly_convex,
+        sgd_nonconvex,
+        sgd_nonconvex_expected_smoothness,
+        lower_bound,
+        momentum_recursion,
+        momentum_floor,
+        averaged_least_squares,
+        averaging_limit,
+        gd_stability,
+        sgd_stability,
     )
 }
 
@@ -106,38 +140,57 @@ __all__ = [
     "Descent",
     "Evidence",
     "GlobalBound",
+    "LocalDescent",
+    "MomentumRun",
     "OneStep",
     "Points",
+    "ProjectedRun",
     "Sequences",
     "Stationary",
     "StochasticRun",
     "Theorem",
     "Verdict",
+    "averaged_least_squares",
+    "averaging_limit",
     "backtracking_rate",
     "backtracking_step",
     "descent_lemma",
     "expected_descent",
     "expected_smoothness",
     "expected_smoothness_nonconvex",
+    "gd_convex",
+    "gd_convex_tight",
     "gd_pl",
     "gd_rate",
+    "gd_stability",
     "gd_tight",
     "gradient_vanishes",
     "least_squares_expansion",
+    "lower_bound",
     "minibatch_variance",
     "minimum_norm",
     "moment_recursion",
+    "momentum_floor",
+    "momentum_recursion",
     "one_step",
     "pl_one_step",
     "quadratic_floor",
+    "sgd_convex",
+    "sgd_convex_variance",
     "sgd_decreasing_repaired",
     "sgd_interpolation",
+    "sgd_nonconvex",
+    "sgd_nonconvex_expected_smoothness",
     "sgd_pl_constant",
     "sgd_pl_decreasing",
     "sgd_pl_expected_smoothness",
     "sgd_pl_variance",
+    "sgd_stability",
     "sgd_strongly_convex",
     "smoothness_chain",
+    "subgradient",
+    "subgradient_best",
+    "subgradient_strongly_convex",
     "summability",
     "threshold_identity",
     "unbiased",

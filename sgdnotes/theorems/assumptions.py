@@ -12,7 +12,7 @@ from sgdnotes._validate import IntArray
 from sgdnotes.problems import Landscape, Ridge, ScalarQuadratics
 from sgdnotes.sampling import NAMED, WithReplacement, resolve
 from sgdnotes.theorems.base import Assumption, Evidence
-from sgdnotes.theorems.settings import Claims, OneStep, Run, StochasticRun
+from sgdnotes.theorems.settings import Claims, OneStep, ProjectedRun, Run, StochasticRun
 
 EXACT = 1e-9  # relative error allowed in comparing constants
 
@@ -85,6 +85,27 @@ def _strongly_convex(setting: Claims) -> Evidence:
 
 strongly_convex: Assumption[Any] = Assumption(
     "strongly convex", r"$f$ is $\mu$-strongly convex, $\mu > 0$", _strongly_convex
+)
+
+
+def _convex(setting: Claims) -> Evidence:
+    holds = setting.problem.convex
+    return Evidence(holds, "f is convex" if holds else "f is not convex")
+
+
+convex: Assumption[Any] = Assumption("convex", r"$f$ is convex", _convex)
+
+
+def _attained(setting: Claims) -> Evidence:
+    try:
+        minimizer = setting.problem.minimizer
+    except ValueError as error:
+        return Evidence(False, f"there is no minimiser ({error})")
+    return Evidence(True, f"a minimiser of norm {float(np.linalg.norm(minimizer)):.6g}")
+
+
+attained: Assumption[Any] = Assumption(
+    "minimum attained", r"$f$ has a minimiser, $X^* \ne \emptyset$", _attained
 )
 
 
@@ -194,6 +215,43 @@ trajectory_second_moment: Assumption[Any] = Assumption(
     "second moment along the run",
     r"$\mathbb E\|g_k\|^2 \le G^2$ for the iterates of this run",
     _trajectory_second_moment,
+)
+
+
+def ball_second_moment(setting: ProjectedRun) -> float:
+    """Return the claimed bound on the second moment over the ball of a run, or the true one."""
+    true = setting.problem.max_second_moment(setting.radius)
+    return setting.claims.get("ball_second_moment", true)
+
+
+def _second_moment_on_the_ball(setting: ProjectedRun) -> Evidence:
+    claimed = ball_second_moment(setting)
+    true = setting.problem.max_second_moment(setting.radius)
+    holds = math.isfinite(claimed) and claimed >= true * (1 - EXACT)
+    return Evidence(holds, f"G² = {claimed:.6g}, a valid bound on the ball is {true:.6g}")
+
+
+second_moment_on_the_ball: Assumption[Any] = Assumption(
+    "second moment on the ball",
+    r"$\frac1n\sum_i\|g_i(x)\|^2 \le G^2$ for all $x$ in the ball (all of space if there is none)",
+    _second_moment_on_the_ball,
+)
+
+
+def _minimizer_in_the_ball(setting: ProjectedRun) -> Evidence:
+    try:
+        distance = float(np.linalg.norm(setting.problem.minimizer))
+    except ValueError as error:
+        return Evidence(False, f"there is no minimiser ({error})")
+    return Evidence(
+        distance <= setting.radius * (1 + EXACT),
+        f"the nearest minimiser is {distance:.6g} from the centre of the ball, "
+        f"whose radius is {setting.radius:.6g}",
+    )
+
+
+minimizer_in_the_ball: Assumption[Any] = Assumption(
+    "minimiser in the ball", r"the ball contains a minimiser $x^*$ of $f$", _minimizer_in_the_ball
 )
 
 

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from sgdnotes import _validate
 from sgdnotes._validate import FloatArray
+from sgdnotes.constraints import L2Ball
 from sgdnotes.engine import Trace
 from sgdnotes.exact import Expectation, enumerate_sgd, expected_sgd
 from sgdnotes.methods import gradient_descent
@@ -25,7 +26,14 @@ from sgdnotes.problems import FiniteSum, Ridge, check_problem
 from sgdnotes.sampling import NAMED, Sampling, resolve
 from sgdnotes.schedules import Schedule, evaluate
 from sgdnotes.theorems.base import AssumptionError
-from sgdnotes.updates import BacktrackingStep
+from sgdnotes.updates import (
+    BacktrackingStep,
+    GradientStep,
+    HeavyBall,
+    LinearUpdate,
+    ProjectedStep,
+    Update,
+)
 
 CLAIMS = {
     "smoothness",
@@ -34,6 +42,7 @@ CLAIMS = {
     "pl_constant",
     "minimum",
     "trajectory_second_moment",
+    "ball_second_moment",
     "variance",
 }
 
@@ -274,8 +283,8 @@ class Descent(Run):
 
 
 @dataclass(frozen=True, eq=False)
-class StochasticRun(Run):
-    """A run of minibatch SGD, in exact expectation.
+class _SampledRun(Run):
+    """A run along minibatch gradients, in exact expectation; subclasses say how points move.
 
     Attributes
     ----------
@@ -291,19 +300,48 @@ class StochasticRun(Run):
         check_batch_size(self.batch_size, self.problem)
         resolve(self.sampling)
 
+    @property
+    def _update(self) -> Update:
+        raise NotImplementedError
+
     @cached_property
     def expectation(self) -> Expectation:
         """Exact expectations: by moments where they close, else by enumeration."""
+        return self._expectation(None)
+
+    def averaged_gap(self, weights: Schedule | None = None) -> FloatArray:
+        r"""Return :math:`\mathbb E f(\bar x_k) - f^*`, with :math:`\bar x_k` the weighted mean.
+
+        Parameters
+        ----------
+        weights : callable, optional
+            The mean of :math:`x_0, \dots, x_{k-1}` has weights ``k -> weight``, at least 0; equal
+            ones when omitted.
+
+        Returns
+        -------
+        ndarray of shape (steps + 1,)
+            The gap of :math:`x_0` as long as no weight has been given.
+        """
+        if weights is None:
+            return self.expectation.average_gap
+        return self._expectation(weights).average_gap
+
+    def _expectation(self, weights: Schedule | None) -> Expectation:
         arguments = {
             "steps": self.steps,
             "step_size": self.step_size,
             "batch_size": self.batch_size,
             "sampling": self.sampling,
+            "update": self._update,
+            "weights": weights,
         }
         # The moment recursion knows the two named samplings; any other is taken at its batches.
-        named = resolve(self.sampling) in NAMED.values()
-        if named and isinstance(self.problem, Ridge) and directions(self.problem) <= MAX_RANK:
-            return expected_sgd(self.problem, self.x0, **arguments)  # type: ignore[arg-type]
+        closed = resolve(self.sampling) in NAMED.values() and isinstance(self.problem, Ridge)
+        if closed and isinstance(self._update, LinearUpdate):
+            directions_moved = directions(self.problem) * len(self._update.gain)  # type: ignore[arg-type]
+            if directions_moved <= MAX_RANK:
+                return expected_sgd(self.problem, self.x0, **arguments)  # type: ignore[arg-type]
         return enumerate_sgd(self.problem, self.x0, **arguments)  # type: ignore[arg-type]
 
     @property
@@ -321,6 +359,71 @@ class StochasticRun(Run):
 
 
 @dataclass(frozen=True, eq=False)
+class StochasticRun(_SampledRun):
+    """A run of minibatch SGD, in exact expectation.
+
+    Attributes
+    ----------
+    batch_size : int
+    sampling : str or Sampling
+    """
+
+    @property
+    def _update(self) -> Update:
+        return GradientStep()
+
+
+@dataclass(frozen=True, eq=False)
+class ProjectedRun(_SampledRun):
+    """A run of the projected stochastic subgradient method, in exact expectation.
+
+    Attributes
+    ----------
+    batch_size : int
+    sampling : str or Sampling
+    radius : float
+        Iterates are projected onto the ball of this radius around the origin; infinity for none.
+    """
+
+    radius: float = np.inf
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        start = _validate.starting_points(self.x0, self.problem.dim, 1)
+        if not L2Ball(self.radius).contains(start).all():
+            raise ValueError(f"x0: wanted a point within {self.radius:g} of the origin")
+
+    @property
+    def _update(self) -> Update:
+        return ProjectedStep(L2Ball(self.radius)) if self.radius < np.inf else GradientStep()
+
+    def __str__(self) -> str:
+        ball = f", within {self.radius:g} of the origin" if self.radius < np.inf else ""
+        return f"{super().__str__()}{ball}"
+
+
+@dataclass(frozen=True, eq=False)
+class MomentumRun(_SampledRun):
+    """A run of SGD with momentum, in exact expectation.
+
+    Attributes
+    ----------
+    batch_size : int
+    sampling : str or Sampling
+    update : HeavyBall or Nesterov
+    """
+
+    update: LinearUpdate = HeavyBall(0.9)
+
+    @property
+    def _update(self) -> Update:
+        return self.update
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}, {self.update}"
+
+
+@dataclass(frozen=True, eq=False)
 class Stationary(Claims):
     """Constant-step SGD on a quadratic in its stationary state.
 
@@ -329,11 +432,14 @@ class Stationary(Claims):
     step_sizes : array_like of shape (m,)
     batch_size : int
     sampling : str or Sampling
+    update : LinearUpdate
+        The gradient step, or one with momentum.
     """
 
     step_sizes: ArrayLike
     batch_size: int = 1
     sampling: str | Sampling = "with_replacement"
+    update: LinearUpdate = GradientStep()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -349,10 +455,11 @@ class Stationary(Claims):
             raise ValueError(
                 f"problem: wanted least squares or ridge regression, got {self.problem!r}"
             )
-        return SecondMoments(self.problem, self.batch_size, self.sampling)
+        return SecondMoments(self.problem, self.batch_size, self.sampling, self.update)
 
     def __str__(self) -> str:
-        return f"{self.problem!r}, {_batch(self)}"
+        momentum = "" if isinstance(self.update, GradientStep) else f", {self.update}"
+        return f"{self.problem!r}, {_batch(self)}{momentum}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -403,6 +510,6 @@ class Sequences:
         return f"a pair of sequences of length {len(np.asarray(self.decrease))}"
 
 
-def _batch(setting: OneStep | StochasticRun | Stationary) -> str:
+def _batch(setting: OneStep | _SampledRun | Stationary) -> str:
     sampling = resolve(setting.sampling).name.replace("_", " ")
     return f"batch {setting.batch_size} {sampling}"
