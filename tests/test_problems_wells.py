@@ -141,7 +141,7 @@ def test_the_well_of_the_lecture() -> None:
     np.testing.assert_allclose(local_minima(problem, -1, 3), [0, narrow], atol=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(40))
 def test_wells_of_all_sizes(seed: int) -> None:
     problem = well(np.random.default_rng(seed))
     direction = problem.center / np.linalg.norm(problem.center)
@@ -186,7 +186,7 @@ def test_the_well_completes_the_square() -> None:
 
 
 def test_a_well_far_out_has_its_wide_minimum_at_zero() -> None:
-    problem = WellInBowl(1.0, 10.0, 40.0, 0.5)
+    problem = WellInBowl(1.0, 40.0, 40.0, 0.5)
     assert 0 <= problem.minima[0, 0] < 1e-300
     assert problem.minima[1, 0] == pytest.approx(39, abs=1)
 
@@ -202,7 +202,7 @@ def test_the_rippled_gaussian() -> None:
     assert float(problem.value(minima[-1:])) == pytest.approx(-0.282, abs=5e-4)
     assert problem.minimizer[0] == pytest.approx(0.098, abs=5e-4)
     assert problem.minimum == pytest.approx(-0.4247, abs=5e-5)
-    line = np.linspace(-9, 9, 900_001)
+    line = np.linspace(-9, 9, 450_001)
     np.testing.assert_allclose(
         problem.value(line[:1000, None]),
         -norm.pdf(line[:1000]) * (1 + 0.07 * np.sin(15 * line[:1000])),
@@ -237,13 +237,13 @@ def test_the_two_samples() -> None:
     assert problem.distance_squared(np.array([[1.0], [0.0], [1.5]])).tolist() == [0, 0, 0.25]
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(12))
 def test_the_pl_constant_of_shared_minima(seed: int) -> None:
     rng = np.random.default_rng(seed)
     count = int(rng.integers(2, 5))
     centers = np.cumsum(rng.uniform(0.2, 2, size=count)) - 3
     problem = SharedMinima(rng.uniform(0.1, 4, size=(int(rng.integers(1, 4)), count)), centers)
-    line = np.linspace(centers[0] - 30, centers[-1] + 30, 800_001)[:, None]
+    line = np.linspace(centers[0] - 30, centers[-1] + 30, 200_001)[:, None]
     value = problem.value(line)
     quotient = (problem.gradient(line)[:, 0] ** 2 / (2 * np.maximum(value, 1e-300)))[value > 1e-6]
     claimed = problem.pl_constant
