@@ -56,7 +56,12 @@ class L2Ball:
         return 2 * self.radius
 
     def _offset(self, x: FloatArray) -> FloatArray:
-        return x if self.center is None else x - np.asarray(self.center)
+        if self.center is None:
+            return x
+        center = np.asarray(self.center)
+        if center.shape != x.shape[-1:]:
+            raise ValueError(f"center: wanted shape {x.shape[-1:]}, got {center.shape}")
+        return np.asarray(x - center)
 
     def project(self, x: FloatArray) -> FloatArray:
         """Return `x`, with points outside pulled straight towards the centre."""
@@ -64,7 +69,8 @@ class L2Ball:
         distance = np.linalg.norm(offset, axis=-1, keepdims=True)
         outside = distance > self.radius
         pull = np.divide(self.radius, distance, out=np.ones_like(distance), where=outside)
-        return np.asarray(np.where(outside, x - (1 - pull) * offset, x))
+        center = 0.0 if self.center is None else np.asarray(self.center)
+        return np.asarray(np.where(outside, center + pull * offset, x))
 
     def contains(self, x: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
         """Return whether points lie in the ball."""

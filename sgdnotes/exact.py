@@ -190,6 +190,8 @@ def enumerate_sgd(
         return total / len(batches)
 
     metrics = {**METRICS, "gradient_second_moment": second_moment}
+    if weights is not None:
+        evaluate_weights("weights", weights, 0, steps)
     average_gap: list[float] = []
 
     def take_average(trace: Trace) -> None:

@@ -304,11 +304,11 @@ class SecondMoments:
     ) -> FloatArray:
         r"""Return the mean squares of the average's coordinates, shape ``(steps + 1, r)``.
 
-        With :math:`s_k = \sum_{j<k}\omega_j\delta_j` and in the eigenvectors of the Hessian, each
-        coordinate's :math:`\mathbb E s_k w_k` moves by the mean of a step and its
-        :math:`\mathbb E s_k^2` grows by :math:`2\omega_k\mathbb E s_k\delta_k +
-        \omega_k^2\mathbb E\delta_k^2`.  Where no weight has been given yet, :math:`\delta_0` stands
-        for the average.
+        The average obeys :math:`s_{k+1} = (1 - \theta_k)s_k + \theta_k\delta_k`, where
+        :math:`\theta_k` is the share of the weight of step k in the sum of the weights so far.
+        In the eigenvectors of the Hessian each coordinate's :math:`\mathbb E s_{k+1}w_k` moves by
+        the mean of a step, and :math:`\mathbb E s_{k+1}^2` follows by expanding the square.  Where
+        no weight has been given yet, :math:`\delta_0` stands for the average.
 
         Parameters
         ----------
@@ -334,10 +334,13 @@ class SecondMoments:
                 zip(step_sizes.tolist(), weights.tolist(), strict=True)
             ):
                 here = moments[k]
-                square = square + weight * (2 * cross[:, 0] + weight * here[:, 0])
-                cross = np.matvec(mixing - alpha * pull, cross + weight * here)
+                # Averages rather than sums, which weights that grow fast would overflow.
                 total += weight
-                result[k + 1] = square / total**2 if total else result[0]
+                share = weight / total if total else 0.0
+                kept = 1 - share
+                square = kept**2 * square + share * (2 * kept * cross[:, 0] + share * here[:, 0])
+                cross = np.matvec(mixing - alpha * pull, kept * cross + share * here)
+                result[k + 1] = square if total else result[0]
         return result
 
     # ---- what is read off a state ---------------------------------------------------------

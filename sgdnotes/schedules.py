@@ -102,6 +102,8 @@ def evaluate_weights(name: str, weights: Schedule, start: int, stop: int) -> Flo
         ``k -> weight``.
     start, stop : int
     """
+    if not callable(weights):
+        raise ValueError(f"{name}: wanted a function of the step number, got {weights!r}")
     return np.array(
         [_validate.real(f"{name} at step {k}", weights(k), at_least=0) for k in range(start, stop)]
     )

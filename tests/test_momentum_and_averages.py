@@ -115,6 +115,12 @@ def test_projection_is_the_nearest_point(dim: int, radius: float, seed: int) -> 
     assert ball.diameter == 2 * radius
 
 
+def test_projection_of_a_point_far_away() -> None:
+    assert L2Ball(1.0).project(np.array([[1e17], [-1e100]])).tolist() == [[1.0], [-1.0]]
+    with pytest.raises(ValueError, match="center: wanted shape"):
+        L2Ball(1.0, [0.0, 0.0]).project(np.ones((1, 1)))
+
+
 def test_a_projected_run_stays_in_the_ball_and_ends_at_its_edge() -> None:
     ball = L2Ball(0.5)
     trace = sgd(
@@ -290,6 +296,8 @@ BAD: list[tuple[str, Any]] = [
         "weights at step 1",
         lambda: expected_sgd(REGRESSION, steps=2, step_size=0.1, weights=lambda k: 1.0 - 2 * k),
     ),
+    ("weights", lambda: expected_sgd(REGRESSION, steps=2, step_size=0.1, weights=1.0)),
+    ("weights", lambda: enumerate_sgd(REGRESSION, steps=1, step_size=0.1, weights=1.0)),
     ("update", lambda: sgd(REGRESSION, steps=1, step_size=0.1, update="momentum")),
     ("update", lambda: SecondMoments(REGRESSION, update=BacktrackingStep())),
     (

@@ -95,10 +95,13 @@ class LinearModel(FiniteSum):
         r"""Return minibatch gradients of the quadratic model of :math:`f` around an anchor.
 
         The model replaces each loss by its second-order Taylor polynomial, so that with the
-        anchor :math:`z` the result is
-        :math:`\frac1B\sum_b [\phi_{i_b}'(a_{i_b}^\top z) + \phi_{i_b}''(a_{i_b}^\top z)\,
-        a_{i_b}^\top(x - z)]\,a_{i_b} + \lambda x`.  The cost is that of a minibatch gradient;
-        no matrix is formed.
+        anchor :math:`z` the result is the mean over the batch of
+
+        .. math::
+
+            [\phi_i'(a_i^\top z) + \phi_i''(a_i^\top z)\,a_i^\top(x - z)]\,a_i + \lambda x.
+
+        The cost is that of a minibatch gradient; no matrix is formed.
 
         Parameters
         ----------

@@ -38,6 +38,7 @@ from sgdnotes.theorems.pl import (
     step_at_most_inverse_smoothness,
 )
 from sgdnotes.theorems.settings import Descent, MomentumRun, Run, StochasticRun
+from sgdnotes.theorems.stochastic import independent_or_distinct
 
 GAP = "f(x_k) - f*"
 AVERAGE = "E f(x̄_T) - f*"
@@ -199,6 +200,7 @@ sgd_convex: Theorem[StochasticRun] = Theorem(
         attained,
         step_below_half_inverse_batch_smoothness,
         uniform,
+        independent_or_distinct,
     ),
     compare=_sgd_convex,
     tightness=r"Approached without noise on Huber's function with $L = 1$ and slope "
@@ -284,6 +286,7 @@ sgd_convex_variance: Theorem[StochasticRun] = Theorem(
         constant_step,
         step_at_most_inverse_smoothness,
         uniform,
+        independent_or_distinct,
     ),
     compare=_sgd_convex_variance,
     tightness=r"Approached without noise on Huber's function with $L = 1$, $\alpha = 1$ and slope "
@@ -360,6 +363,7 @@ def _parabola(setting: LinearRun) -> Evidence:
         isinstance(problem, (Ridge, ScalarQuadratics, Landscape))
         and problem.dim == 1
         and flattest >= steepest * (1 - EXACT)
+        and steepest > 0
     )
     return Evidence(holds, f"p = {problem.dim}, curvatures from {flattest:.6g} to {steepest:.6g}")
 

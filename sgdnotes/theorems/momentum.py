@@ -163,6 +163,8 @@ momentum_floor: Theorem[Stationary] = Theorem(
     r"point where the gradient is taken",
     assumptions=(
         linear_gradients,
+        uniform,
+        independent_or_distinct,
         Assumption("stable", r"the method with step $\alpha$ is mean-square stable", _stable),
     ),
     compare=_momentum_floor,

@@ -19,6 +19,7 @@ from sgdnotes.theorems.base import Comparison, Counterexample, Theorem
 from sgdnotes.theorems.convex import UNEVEN_ROWS, claimed_variance
 from sgdnotes.theorems.pl import step_at_most_inverse_smoothness
 from sgdnotes.theorems.settings import StochasticRun
+from sgdnotes.theorems.stochastic import independent_or_distinct
 
 _ONE_SIDED = Counterexample(
     "uniform indices",
@@ -57,6 +58,7 @@ sgd_nonconvex: Theorem[StochasticRun] = Theorem(
         constant_step,
         step_at_most_inverse_smoothness,
         uniform,
+        independent_or_distinct,
     ),
     compare=_variance,
     tightness=r"Approached as $T \to \infty$ on a noisy parabola with $\alpha = 1/L$, where from "

@@ -20,6 +20,7 @@ from sgdnotes.theorems.assumptions import (
 )
 from sgdnotes.theorems.base import Assumption, Comparison, Counterexample, Evidence, Theorem
 from sgdnotes.theorems.settings import Descent, StochasticRun
+from sgdnotes.theorems.stochastic import independent_or_distinct
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,6 +217,7 @@ sgd_stability: Theorem[StochasticRun] = Theorem(
         interpolation,
         constant_step,
         uniform,
+        independent_or_distinct,
     ),
     compare=_second_moment,
     tightness="An identity.",

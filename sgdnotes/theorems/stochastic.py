@@ -9,7 +9,7 @@ import numpy as np
 from sgdnotes._validate import FloatArray, IntArray
 from sgdnotes.exact import enumerate_sgd, expected_sgd
 from sgdnotes.problems import LeastSquares, Ridge, quadratic
-from sgdnotes.sampling import WithReplacement, resolve
+from sgdnotes.sampling import NAMED, WithReplacement, resolve
 from sgdnotes.theorems.assumptions import FirstSampleOnly, pl, smooth, uniform
 from sgdnotes.theorems.assumptions import quadratic as is_quadratic
 from sgdnotes.theorems.base import Assumption, Comparison, Counterexample, Evidence, Theorem
@@ -30,6 +30,8 @@ def _pairs(setting: OneStep | StochasticRun) -> Evidence:
     n, size = setting.problem.n_samples, setting.batch_size
     if size == 1:
         return Evidence(True, "a batch of 1 has no pairs")
+    if resolve(setting.sampling) in NAMED.values():
+        return Evidence(True, "independent or distinct by construction")
     batches = resolve(setting.sampling).outcomes(n, size)
     counts = np.array([np.bincount(batch, minlength=n) for batch in batches])
     # Over all ordered pairs of places in a batch: how often the two hold the samples i and j.
