@@ -112,8 +112,8 @@ class LinearizedMinibatch(Minibatch):
     """The minibatch gradient of a quadratic model of the sum, for linear models of smooth losses.
 
     The losses are replaced by their second-order Taylor polynomials around an anchor; see
-    `sgdnotes.problems.LinearModel.linearized_gradient`.  What is remembered is the sum of the
-    points that the anchor is the mean of, and their number.
+    `linearized_gradient` of `LinearModel`.  What is remembered is the sum of the points that the
+    anchor is the mean of, and their number.
 
     Parameters
     ----------
