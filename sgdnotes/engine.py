@@ -13,11 +13,11 @@ from numpy.typing import ArrayLike
 from sgdnotes import _validate
 from sgdnotes._validate import FloatArray, IntArray
 from sgdnotes.oracles import Oracle
-from sgdnotes.problems import FiniteSum, check_problem
+from sgdnotes.problems import Objective, check_objective
 from sgdnotes.schedules import Schedule, evaluate, evaluate_weights
 from sgdnotes.updates import StepSize, Update
 
-Metric = Callable[[FiniteSum, FloatArray], FloatArray]
+Metric = Callable[[Objective, FloatArray], FloatArray]
 
 METRICS: dict[str, Metric] = {
     "gap": lambda problem, x: problem.gap(x),
@@ -107,7 +107,7 @@ def record_steps(steps: int, record: int | str | Sequence[int]) -> IntArray:
 
 
 def run(
-    problem: FiniteSum,
+    problem: Objective,
     oracle: Oracle,
     update: Update,
     *,
@@ -126,7 +126,7 @@ def run(
 
     Parameters
     ----------
-    problem : FiniteSum
+    problem : Objective
     oracle, update : Oracle, Update
         The method: how gradients are estimated and how points move along them.
     steps : int
@@ -159,7 +159,7 @@ def run(
     ValueError
         For any argument out of range; the message names it.
     """
-    check_problem(problem)
+    check_objective(problem)
     steps = _validate.integer("steps", steps, at_least=0)
     replicates = _validate.integer("replicates", replicates, at_least=1)
     x = _validate.starting_points(x0, problem.dim, replicates)
@@ -192,7 +192,7 @@ def run(
             message=message,
             steps=schedule[:records],
             history={name: np.array(values) for name, values in recorded.items()},
-            n_gradients=k * oracle.cost(problem),
+            n_gradients=oracle.cost(problem, k),
             x_average=run_state.average if average else None,
         )
 
@@ -258,7 +258,7 @@ class _Block:
 
 
 def _advance(
-    problem: FiniteSum, oracle: Oracle, update: Update, state: _State, block: _Block
+    problem: Objective, oracle: Oracle, update: Update, state: _State, block: _Block
 ) -> _State:
     """Advance all replicates over a block of draws; the one place where steps are taken."""
     x, memory, carried = state.x, state.oracle, state.update
@@ -273,7 +273,7 @@ def _advance(
 
 
 def _advance_while_bounded(
-    problem: FiniteSum, oracle: Oracle, update: Update, state: _State, block: _Block
+    problem: Objective, oracle: Oracle, update: Update, state: _State, block: _Block
 ) -> tuple[_State, int]:
     """Repeat a block that diverged one step at a time, up to the last bounded iterate."""
     for taken in range(len(block.draws)):

@@ -20,9 +20,15 @@ from sgdnotes._validate import FloatArray, IntArray
 from sgdnotes.engine import METRICS, Metric, Trace, run
 from sgdnotes.moments import SecondMoments
 from sgdnotes.oracles import Minibatch, check_batch_size
-from sgdnotes.problems import FiniteSum, Ridge, check_problem
-from sgdnotes.sampling import AllSequences, Sampling, resolve
-from sgdnotes.schedules import Schedule, evaluate, evaluate_weights
+from sgdnotes.problems import FiniteSum, Objective, Ridge, check_problem
+from sgdnotes.sampling import AllSequences, Sampling, WithReplacement, resolve
+from sgdnotes.schedules import (
+    BatchSchedule,
+    Schedule,
+    evaluate,
+    evaluate_batches,
+    evaluate_weights,
+)
 from sgdnotes.updates import GradientStep, LinearUpdate, Update
 
 MAX_SEQUENCES = 2**21
@@ -75,7 +81,7 @@ def expected_sgd(
     *,
     steps: int,
     step_size: float | Schedule,
-    batch_size: int = 1,
+    batch_size: int | BatchSchedule = 1,
     sampling: str | Sampling = "with_replacement",
     update: LinearUpdate = GradientStep(),
     weights: Schedule | None = None,
@@ -91,7 +97,8 @@ def expected_sgd(
     steps : int
     step_size : float or callable
         A positive number or a schedule ``k -> positive number``.
-    batch_size : int, default 1
+    batch_size : int or callable, default 1
+        A number or a schedule ``k -> number``.
     sampling : {"with_replacement", "without_replacement"} or Sampling
     update : LinearUpdate, default GradientStep()
         `GradientStep`, `HeavyBall` or `Nesterov`.
@@ -109,10 +116,12 @@ def expected_sgd(
     O(n r⁴) operations, r the rank, and every step multiplies by it.
     """
     steps = _validate.integer("steps", steps, at_least=0)
-    moments = SecondMoments(problem, batch_size, sampling, update)
+    fixed = 1 if callable(batch_size) else batch_size
+    moments = SecondMoments(problem, fixed, sampling, update)
+    factors = _factors(problem, batch_size, sampling, steps) if callable(batch_size) else None
     start = moments.state(x0)
     sizes = evaluate(step_size, 0, steps)
-    states = moments.evolve(start, sizes)
+    states = moments.evolve(start, sizes, None if factors is None else factors[:-1])
     given = np.ones(steps) if weights is None else evaluate_weights("weights", weights, 0, steps)
 
     def averaged() -> FloatArray:
@@ -123,13 +132,24 @@ def expected_sgd(
     with np.errstate(invalid="ignore", over="ignore"):
         return Expectation(
             steps=np.arange(steps + 1),
-            gap=_or_infinity(moments.gap(states)),
-            distance_squared=_or_infinity(moments.distance_squared(states)),
-            gradient_norm_squared=_or_infinity(moments.gradient_norm_squared(states)),
-            gradient_second_moment=_or_infinity(moments.gradient_second_moment(states)),
+            gap=_square(moments.gap(states)),
+            distance_squared=_square(moments.distance_squared(states)),
+            gradient_norm_squared=_square(moments.gradient_norm_squared(states)),
+            gradient_second_moment=_or_infinity(moments.gradient_second_moment(states, factors)),
             mean=_or_infinity(moments.mean(states) - frozen),
             averaged=averaged,
         )
+
+
+def _factors(
+    problem: FiniteSum, batch_size: BatchSchedule, sampling: str | Sampling, steps: int
+) -> FloatArray:
+    """Return the variance factors of the batches of steps 0, ..., `steps`."""
+    how, sizes = resolve(sampling), evaluate_batches(batch_size, 0, steps + 1)
+    if not isinstance(how, WithReplacement):
+        for size in sizes:
+            check_batch_size(int(size), problem)
+    return np.array([how.variance_factor(problem.n_samples, int(size)) for size in sizes])
 
 
 def enumerate_sgd(
@@ -182,7 +202,7 @@ def enumerate_sgd(
         )
     sequences = len(batches) ** steps
 
-    def second_moment(problem: FiniteSum, x: FloatArray) -> FloatArray:
+    def second_moment(_: Objective, x: FloatArray) -> FloatArray:
         total = np.zeros(len(x))
         for batch in batches:
             indices = np.broadcast_to(batch, (len(x), batch_size))
@@ -226,6 +246,11 @@ def enumerate_sgd(
 def _averaged(metric: Metric) -> Metric:
     # Summing along the contiguous axis is pairwise, which half a million terms need.
     return lambda problem, x: np.ascontiguousarray(metric(problem, x).T).mean(axis=-1)
+
+
+def _square(values: FloatArray) -> FloatArray:
+    """Return mean squares without the sign that rounding may give to a zero."""
+    return np.maximum(_or_infinity(values), 0.0)
 
 
 def _or_infinity(values: FloatArray) -> FloatArray:

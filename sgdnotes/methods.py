@@ -13,14 +13,14 @@ from sgdnotes import _validate
 from sgdnotes._validate import FloatArray
 from sgdnotes.engine import Trace, record_steps, run
 from sgdnotes.oracles import FullGradient, LinearizedMinibatch, Minibatch
-from sgdnotes.problems import FiniteSum, check_problem
+from sgdnotes.problems import Objective, check_objective
 from sgdnotes.sampling import Sampling
-from sgdnotes.schedules import Schedule
+from sgdnotes.schedules import BatchSchedule, Schedule
 from sgdnotes.updates import BacktrackingStep, GradientStep, Update
 
 
 def gradient_descent(
-    problem: FiniteSum,
+    problem: Objective,
     x0: ArrayLike | None = None,
     *,
     steps: int,
@@ -33,7 +33,7 @@ def gradient_descent(
 
     Parameters
     ----------
-    problem : FiniteSum
+    problem : Objective
     x0 : array_like of shape (dim,) or (replicates, dim), optional
         Starting points; the origin when omitted.
     steps : int
@@ -53,7 +53,7 @@ def gradient_descent(
 
     Notes
     -----
-    Every step costs `n_samples` component gradients.  Source: lecture 02.
+    Every step on a finite sum costs `n_samples` component gradients.  Source: lecture 02.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def gradient_descent(
     >>> trace.x
     array([[2.]])
     """
-    check_problem(problem)
+    check_objective(problem)
     if not isinstance(line_search, (bool, BacktrackingStep)):
         raise ValueError(f"line_search: wanted a bool or a BacktrackingStep, got {line_search!r}")
     if line_search:
@@ -81,12 +81,12 @@ def gradient_descent(
 
 
 def sgd(
-    problem: FiniteSum,
+    problem: Objective,
     x0: ArrayLike | None = None,
     *,
     steps: int,
     step_size: float | ArrayLike | Schedule,
-    batch_size: int = 1,
+    batch_size: int | BatchSchedule = 1,
     sampling: str | Sampling = "with_replacement",
     update: Update = GradientStep(),
     rng: int | np.random.Generator | None = None,
@@ -96,14 +96,16 @@ def sgd(
 
     Parameters
     ----------
-    problem : FiniteSum
+    problem : Objective
     x0 : array_like of shape (dim,) or (replicates, dim), optional
         Starting points; the origin when omitted.
     steps : int
     step_size : float, array_like of shape (replicates,) or callable
         A positive number, one for each replicate, or a schedule ``k -> positive number``.
-    batch_size : int, default 1
-    sampling : {"with_replacement", "without_replacement"} or Sampling
+    batch_size : int or callable, default 1
+        A number or a schedule ``k -> number``.
+    sampling : str or Sampling, default "with_replacement"
+        A name, such as "without_replacement" or "reshuffled"; see `sgdnotes.sampling`.
     update : Update, default GradientStep()
         What to do with the gradient: `HeavyBall`, `Nesterov`, `ProjectedStep`, ...
     rng : None, int or numpy.random.Generator
@@ -131,7 +133,7 @@ def sgd(
 
 
 def two_phase_newton(
-    problem: FiniteSum,
+    problem: Objective,
     x0: ArrayLike | None = None,
     *,
     steps: int,
@@ -246,7 +248,7 @@ def two_phase_newton(
 
 
 def online_newton(
-    problem: FiniteSum,
+    problem: Objective,
     x0: ArrayLike | None = None,
     *,
     steps: int,

@@ -114,9 +114,10 @@ class SecondMoments:
         offset = self.basis @ (point - self.problem.minimizer)
         remembered = offset if self.update.remembers_points else np.zeros_like(offset)
         stacked = np.concatenate([offset, *[remembered] * (self.blocks - 1)])
-        return self._pack(np.outer(stacked, stacked), stacked, 1.0)
+        return self.pack(np.outer(stacked, stacked), stacked, 1.0)
 
-    def _pack(self, second: FloatArray, first: FloatArray, one: float) -> FloatArray:
+    def pack(self, second: FloatArray, first: FloatArray, one: float) -> FloatArray:
+        """Return the state with these moments of all blocks in the basis."""
         return np.concatenate([second[self._upper], first, [one]])
 
     def _unpack(self, states: FloatArray) -> FloatArray:
@@ -242,13 +243,23 @@ class SecondMoments:
         quadratic = self.square + self.noise_factor * self.noise
         return self.constant + step_size * self.drift + step_size**2 * quadratic
 
-    def evolve(self, state: FloatArray, step_sizes: FloatArray) -> FloatArray:
+    def evolve(
+        self, state: FloatArray, step_sizes: FloatArray, noise_factors: FloatArray | None = None
+    ) -> FloatArray:
         """Return the states before, between and after the steps, shape ``(steps + 1, size)``.
 
         Moments too large for floating point are returned as infinity.
+
+        Parameters
+        ----------
+        state : ndarray of shape (size,)
+        step_sizes : ndarray of shape (steps,)
+        noise_factors : ndarray of shape (steps,), optional
+            The variance factor of every step's minibatch; that of `batch_size` when omitted.
         """
         with np.errstate(over="ignore", invalid="ignore"):
-            if len(step_sizes) and (step_sizes == step_sizes[0]).all():
+            same = len(step_sizes) and (step_sizes == step_sizes[0]).all()
+            if same and noise_factors is None:
                 states = self._evolve_constant(state, step_sizes[0], len(step_sizes))
             else:
                 states = np.empty((len(step_sizes) + 1, len(state)))
@@ -257,7 +268,10 @@ class SecondMoments:
                 constant, drift = self.constant, self.drift
                 for k, alpha in enumerate(step_sizes.tolist()):
                     z = states[k]
-                    states[k + 1] = constant @ z + alpha * (drift @ z + alpha * (quadratic @ z))
+                    bent = quadratic @ z
+                    if noise_factors is not None:
+                        bent += (noise_factors[k] - self.noise_factor) * (self.noise @ z)
+                    states[k + 1] = constant @ z + alpha * (drift @ z + alpha * bent)
         states[~np.isfinite(states)] = np.inf
         return states
 
@@ -357,11 +371,14 @@ class SecondMoments:
         r"""Return :math:`\mathbb E\|\nabla f(x)\|^2`."""
         return np.asarray(states @ self._functional(np.diag(self.curvatures**2)))
 
-    def gradient_second_moment(self, states: FloatArray) -> FloatArray:
+    def gradient_second_moment(
+        self, states: FloatArray, noise_factors: FloatArray | None = None
+    ) -> FloatArray:
         r"""Return :math:`\mathbb E\|g\|^2` for the minibatch gradient :math:`g` at :math:`x`."""
+        factor = self.noise_factor if noise_factors is None else noise_factors
         diagonal = np.equal(*np.triu_indices(self.rank))
         trace_of_noise = self.gradient_covariance[diagonal].sum(axis=0)
-        variance = self.noise_factor * (states @ trace_of_noise)
+        variance = factor * (states @ trace_of_noise)
         return np.asarray(self.gradient_norm_squared(states) + variance)
 
     def mean(self, states: FloatArray) -> FloatArray:

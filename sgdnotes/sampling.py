@@ -1,18 +1,22 @@
 r"""Which samples a step sees.
 
 A sampling turns a random generator into an endless stream of index blocks of shape
-``(steps, replicates, batch_size)``.  What one replicate draws does not depend on how many are
-drawn together: replicates come in groups of 64, each group has a generator of its own and always
-draws for the whole group, in blocks whose length depends on the batch size alone.
+``(steps, replicates, batch_size)``.  What one replicate draws depends neither on how many are drawn
+together nor on the length of the blocks: replicates come in groups of 64, and each group has a
+generator of its own, which draws for the whole group, step after step.
+
+Two of the samplings draw a fresh batch at every step, with or without replacement within the batch.
+The three *orders* go through all samples once in each epoch: always in the given order, in one
+random order, or in a new random order every epoch.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 
@@ -22,6 +26,7 @@ from sgdnotes._validate import IntArray
 GROUP = 64  # replicates that share one random generator
 BLOCK = 128  # indices that one replicate draws at a time
 MAX_OUTCOMES = 2**21
+MAX_PERMUTED = 8  # samples whose orders are listed: 8! = 40320
 
 
 class Sampling(Protocol):
@@ -60,11 +65,11 @@ class WithReplacement:
         self, n_samples: int, batch_size: int, replicates: int, rng: np.random.Generator
     ) -> Iterator[IntArray]:
         """Yield blocks of independent uniform indices."""
-        groups = _generators(rng, replicates)
-        shape = (_block_length(batch_size), GROUP, batch_size)
-        while True:
-            drawn = [group.integers(n_samples, size=shape) for group in groups]
-            yield np.concatenate(drawn, axis=1)[:, :replicates]
+
+        def draw(group: np.random.Generator, size: tuple[int, ...]) -> IntArray:
+            return group.integers(n_samples, size=size)
+
+        return fresh(draw, batch_size, replicates, rng)
 
 
 @dataclass(frozen=True)
@@ -89,15 +94,109 @@ class WithoutReplacement:
     ) -> Iterator[IntArray]:
         """Yield blocks of random subsets, drawn by Floyd's algorithm in every row at once."""
         groups = _generators(rng, replicates)
-        length = _block_length(batch_size)
+        shape = (_block_length(batch_size), GROUP, batch_size)
+        ends = np.arange(n_samples - batch_size + 1, n_samples + 1)
         while True:
             drawn = [
-                _random_subsets(group, n_samples, batch_size, length * GROUP).T.reshape(
-                    length, GROUP, batch_size
-                )
+                _distinct(group.integers(ends, size=shape).reshape(-1, batch_size), n_samples)
                 for group in groups
             ]
-            yield np.concatenate(drawn, axis=1)[:, :replicates]
+            blocks = [subsets.reshape(shape) for subsets in drawn]
+            yield np.concatenate(blocks, axis=1)[:, :replicates]
+
+
+class Order:
+    """A sampling that goes through all samples once in each epoch.
+
+    The batch size must divide the number of samples.  As the batches of an epoch depend on each
+    other, an order has neither a variance factor nor a list of equally likely batches.
+    """
+
+    name: ClassVar[str]
+
+    def variance_factor(self, n_samples: int, batch_size: int) -> float:
+        """Refuse: the batches are not drawn afresh at every step."""
+        raise ValueError(
+            f"sampling: wanted batches drawn afresh at every step, got the order {self.name!r}"
+        )
+
+    def outcomes(self, n_samples: int, batch_size: int) -> IntArray:
+        """Refuse: the batches are not drawn afresh at every step."""
+        raise ValueError(
+            f"sampling: wanted batches drawn afresh at every step, got the order {self.name!r}"
+        )
+
+    def permutations(self, n_samples: int) -> IntArray:
+        """Return all equally likely orders of an epoch, shape ``(count, n_samples)``."""
+        if n_samples > MAX_PERMUTED:
+            raise ValueError(
+                f"n_samples: wanted at most {MAX_PERMUTED} to list all orders, got {n_samples}"
+            )
+        return np.array(list(itertools.permutations(range(n_samples))))
+
+    def epoch(self, n_samples: int, batch_size: int) -> int:
+        """Return the number of steps of an epoch."""
+        if n_samples % batch_size:
+            raise ValueError(
+                f"batch_size: wanted a divisor of the {n_samples} samples for epochs of equal "
+                f"batches, got {batch_size}"
+            )
+        return n_samples // batch_size
+
+
+@dataclass(frozen=True)
+class Cyclic(Order):
+    """The samples in the order in which they are given, again and again."""
+
+    name: ClassVar[str] = "cyclic"
+
+    def permutations(self, n_samples: int) -> IntArray:
+        """Return the given order, shape ``(1, n_samples)``."""
+        return np.arange(n_samples)[None]
+
+    def stream(
+        self, n_samples: int, batch_size: int, replicates: int, rng: np.random.Generator
+    ) -> Iterator[IntArray]:
+        """Yield one epoch after the other, the same for all replicates."""
+        epoch = np.arange(n_samples).reshape(self.epoch(n_samples, batch_size), 1, batch_size)
+        block = np.broadcast_to(epoch, (len(epoch), replicates, batch_size))
+        while True:
+            yield block
+
+
+@dataclass(frozen=True)
+class ShuffledOnce(Order):
+    """A random order, drawn once for each replicate and then kept."""
+
+    name: ClassVar[str] = "shuffled_once"
+
+    def stream(
+        self, n_samples: int, batch_size: int, replicates: int, rng: np.random.Generator
+    ) -> Iterator[IntArray]:
+        """Yield the same epoch again and again."""
+        epoch = self.epoch(n_samples, batch_size)
+        shuffled = _shuffled(_generators(rng, replicates), n_samples, 1)[0, :replicates]
+        block = shuffled.reshape(replicates, epoch, batch_size).swapaxes(0, 1)
+        while True:
+            yield block
+
+
+@dataclass(frozen=True)
+class Reshuffled(Order):
+    """A new random order in every epoch: random reshuffling."""
+
+    name: ClassVar[str] = "reshuffled"
+
+    def stream(
+        self, n_samples: int, batch_size: int, replicates: int, rng: np.random.Generator
+    ) -> Iterator[IntArray]:
+        """Yield epoch after epoch, each in a new order."""
+        epoch = self.epoch(n_samples, batch_size)
+        groups, epochs = _generators(rng, replicates), max(1, BLOCK // n_samples)
+        while True:
+            shuffled = _shuffled(groups, n_samples, epochs)[:, :replicates]
+            blocks = shuffled.reshape(epochs, replicates, epoch, batch_size).swapaxes(1, 2)
+            yield blocks.reshape(epochs * epoch, replicates, batch_size)
 
 
 @dataclass(frozen=True)
@@ -130,18 +229,62 @@ class AllSequences:
             remaining //= len(outcomes)
 
 
+@dataclass(frozen=True)
+class AllOrders(Order):
+    """Every order once: replicate r goes through the samples in the r-th permutation.
+
+    The average over n! replicates is then an exact expectation over the runs of `ShuffledOnce`.
+    """
+
+    name: ClassVar[str] = "all_orders"
+
+    def stream(
+        self, n_samples: int, batch_size: int, replicates: int, rng: np.random.Generator
+    ) -> Iterator[IntArray]:
+        """Yield epoch after epoch, replicate r in the r-th order."""
+        epoch, orders = self.epoch(n_samples, batch_size), self.permutations(n_samples)
+        orders = orders[np.arange(replicates) % len(orders)]
+        block = orders.reshape(replicates, epoch, batch_size).swapaxes(0, 1)
+        while True:
+            yield block
+
+
 NAMED: dict[str, Sampling] = {
     sampling.name: sampling for sampling in (WithReplacement(), WithoutReplacement())
 }
+ORDERS: dict[str, Order] = {order.name: order for order in (Cyclic(), ShuffledOnce(), Reshuffled())}
 
 
 def resolve(sampling: str | Sampling) -> Sampling:
     """Return the sampling of that name; a sampling object passes through unchanged."""
+    known = {**NAMED, **cast(dict[str, Sampling], ORDERS)}
     if isinstance(sampling, str):
-        return NAMED[_validate.one_of("sampling", sampling, NAMED)]
+        return known[_validate.one_of("sampling", sampling, known)]
     if not callable(getattr(sampling, "stream", None)):
-        raise ValueError(f"sampling: wanted one of {sorted(NAMED)} or a Sampling, got {sampling!r}")
+        raise ValueError(f"sampling: wanted one of {sorted(known)} or a Sampling, got {sampling!r}")
     return sampling
+
+
+def fresh(
+    draw: Callable[[np.random.Generator, tuple[int, ...]], Any],
+    batch_size: int,
+    replicates: int,
+    rng: np.random.Generator,
+) -> Iterator[Any]:
+    """Yield blocks of independent draws, shape ``(steps, replicates, batch_size, ...)``.
+
+    Parameters
+    ----------
+    draw : callable
+        ``(generator, size) -> array of shape (*size, ...)``, drawn in one call.
+    batch_size, replicates : int
+    rng : numpy.random.Generator
+    """
+    groups = _generators(rng, replicates)
+    size = (_block_length(batch_size), GROUP, batch_size)
+    while True:
+        drawn = [draw(group, size) for group in groups]
+        yield np.concatenate(drawn, axis=1)[:, :replicates]
 
 
 def _generators(rng: np.random.Generator, replicates: int) -> list[np.random.Generator]:
@@ -157,20 +300,36 @@ def _check_listable(count: int, n_samples: int) -> None:
 
 
 def _block_length(batch_size: int) -> int:
-    return max(1, BLOCK // batch_size)
+    # Large batches still come a few at a time, which is what makes drawing them fast.
+    return max(1, BLOCK // batch_size, min(12, 4096 // batch_size))
 
 
-def _random_subsets(
-    rng: np.random.Generator, n_samples: int, batch_size: int, count: int
-) -> IntArray:
-    """Return `count` uniformly random subsets as columns, shape ``(batch_size, count)``.
+def _distinct(draws: IntArray, n_samples: int) -> IntArray:
+    """Turn rows of independent draws into uniformly random subsets.
 
-    Floyd's algorithm (Bentley and Floyd, "A sample of brilliance", 1987): for
-    j = n - B, ..., n - 1 draw t from 0..j and take t, or j where t is taken already.
+    Floyd's algorithm (Bentley and Floyd, "A sample of brilliance", 1987): the draw t in column j
+    is uniform over 0, ..., n - B + j, and t is taken, or n - B + j where t is taken already.
+
+    Parameters
+    ----------
+    draws : ndarray of int, shape (count, batch_size)
+    n_samples : int
+
+    Returns
+    -------
+    ndarray of int, shape (count, batch_size)
+        Rows of distinct numbers.
     """
-    chosen = np.empty((batch_size, count), dtype=np.int64)
-    for row, last in enumerate(range(n_samples - batch_size, n_samples)):
-        candidate = rng.integers(last + 1, size=count)
-        taken = (chosen[:row] == candidate).any(axis=0)
-        chosen[row] = np.where(taken, last, candidate)
-    return chosen
+    batch_size = draws.shape[1]
+    small = np.int16 if n_samples <= 2**15 else np.int64  # comparing is what takes the time
+    columns = np.ascontiguousarray(draws.T.astype(small, copy=False))
+    for column, last in enumerate(range(n_samples - batch_size, n_samples)):
+        taken = (columns[:column] == columns[column]).any(axis=0)
+        columns[column, taken] = last
+    return columns.T.astype(np.int64)
+
+
+def _shuffled(groups: list[np.random.Generator], n_samples: int, epochs: int) -> IntArray:
+    """Return random orders, shape ``(epochs, replicates of all groups, n_samples)``."""
+    given = np.broadcast_to(np.arange(n_samples), (epochs, GROUP, n_samples))
+    return np.concatenate([group.permuted(given, axis=-1) for group in groups], axis=1)

@@ -1,6 +1,6 @@
-"""Step sizes as functions of the step number k, counted from 0.
+"""Step sizes and batch sizes as functions of the step number k, counted from 0.
 
-A schedule is anything that maps k to a positive number; a plain float stands for the constant
+A schedule is anything that maps k to a positive number; a plain number stands for the constant
 schedule.  The functions here build the schedules that the lectures analyse.
 """
 
@@ -12,9 +12,12 @@ from collections.abc import Callable
 import numpy as np
 
 from sgdnotes import _validate
-from sgdnotes._validate import FloatArray
+from sgdnotes._validate import FloatArray, IntArray
 
 Schedule = Callable[[int], float]
+BatchSchedule = Callable[[int], int]
+
+LARGEST = 10**15  # batch size
 
 
 def constant(step_size: float) -> Schedule:
@@ -66,6 +69,27 @@ def inverse_root(first: float) -> Schedule:
     return lambda k: alpha / math.sqrt(k + 1)
 
 
+def geometric_batches(first: int, ratio: float, largest: int | None = None) -> BatchSchedule:
+    r"""Return the batch sizes :math:`B_k = \min\{\lceil B_0\,r^k\rceil, B_{\max}\}`.
+
+    Parameters
+    ----------
+    first : int
+        :math:`B_0 \ge 1`.
+    ratio : float
+        :math:`r \ge 1`.
+    largest : int, optional
+        :math:`B_{\max}`, at most :math:`10^{15}`, which is also what it is when omitted.
+    """
+    start = _validate.integer("first", first, at_least=1)
+    growth = _validate.real("ratio", ratio, at_least=1)
+    cap = _validate.integer("largest", LARGEST if largest is None else largest, at_least=start)
+    # The logarithm tells when the cap is reached before the power overflows; the tiny reduction
+    # keeps rounding from turning a whole number into the next one.
+    reached = math.inf if growth == 1 else math.log(cap / start) / math.log(growth)
+    return lambda k: cap if k > reached else min(cap, math.ceil(start * growth**k * (1 - 1e-12)))
+
+
 def capped(schedule: Schedule, cap: float) -> Schedule:
     """Return ``k -> min(cap, schedule(k))``."""
     largest = _validate.real("cap", cap, above=0)
@@ -88,6 +112,20 @@ def evaluate(step_size: float | Schedule, start: int, stop: int) -> FloatArray:
             _validate.real(f"step_size at step {k}", step_size(k), above=0)
             for k in range(start, stop)
         ]
+    )
+
+
+def evaluate_batches(batch_size: int | BatchSchedule, start: int, stop: int) -> IntArray:
+    """Return the batch sizes of the steps ``start, ..., stop - 1``, each checked to be positive."""
+    if not callable(batch_size):
+        size = _validate.integer("batch_size", batch_size, at_least=1)
+        return np.full(stop - start, size)
+    return np.array(
+        [
+            _validate.integer(f"batch_size at step {k}", batch_size(k), at_least=1)
+            for k in range(start, stop)
+        ],
+        dtype=np.int64,
     )
 
 

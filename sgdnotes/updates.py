@@ -15,7 +15,7 @@ import numpy as np
 from sgdnotes import _validate
 from sgdnotes._validate import FloatArray
 from sgdnotes.constraints import Constraint
-from sgdnotes.problems import FiniteSum
+from sgdnotes.problems import Objective
 
 StepSize = float | FloatArray  # one for all replicates, or a column of shape (replicates, 1)
 
@@ -23,12 +23,12 @@ StepSize = float | FloatArray  # one for all replicates, or a column of shape (r
 class Update(Protocol):
     """Something that moves points along gradients."""
 
-    def init(self, problem: FiniteSum, x: FloatArray) -> Any:
+    def init(self, problem: Objective, x: FloatArray) -> Any:
         """Return the state at the start, None for an update without memory."""
 
     def apply(
         self,
-        problem: FiniteSum,
+        problem: Objective,
         x: FloatArray,
         gradient: FloatArray,
         step_size: StepSize,
@@ -78,12 +78,12 @@ class GradientStep:
         """False: nothing is remembered."""
         return False
 
-    def init(self, problem: FiniteSum, x: FloatArray) -> None:
+    def init(self, problem: Objective, x: FloatArray) -> None:
         """Return None: nothing is remembered."""
 
     def apply(
         self,
-        problem: FiniteSum,
+        problem: Objective,
         x: FloatArray,
         gradient: FloatArray,
         step_size: StepSize,
@@ -130,13 +130,13 @@ class HeavyBall:
         """False: a difference is remembered."""
         return False
 
-    def init(self, problem: FiniteSum, x: FloatArray) -> FloatArray:
+    def init(self, problem: Objective, x: FloatArray) -> FloatArray:
         """Return the last differences: zero, shape ``(replicates, dim)``."""
         return np.zeros_like(x)
 
     def apply(
         self,
-        problem: FiniteSum,
+        problem: Objective,
         x: FloatArray,
         gradient: FloatArray,
         step_size: StepSize,
@@ -186,13 +186,13 @@ class Nesterov:
         """True: z is a point."""
         return True
 
-    def init(self, problem: FiniteSum, x: FloatArray) -> FloatArray:
+    def init(self, problem: Objective, x: FloatArray) -> FloatArray:
         """Return the points before extrapolation: the starting points."""
         return x
 
     def apply(
         self,
-        problem: FiniteSum,
+        problem: Objective,
         x: FloatArray,
         gradient: FloatArray,
         step_size: StepSize,
@@ -215,14 +215,14 @@ class ProjectedStep:
 
     constraint: Constraint
 
-    def init(self, problem: FiniteSum, x: FloatArray) -> None:
+    def init(self, problem: Objective, x: FloatArray) -> None:
         """Check that the starting points lie in the set; nothing is remembered."""
         if not self.constraint.contains(x).all():
             raise ValueError(f"x0: wanted points of {self.constraint}, got one outside it")
 
     def apply(
         self,
-        problem: FiniteSum,
+        problem: Objective,
         x: FloatArray,
         gradient: FloatArray,
         step_size: StepSize,
@@ -261,13 +261,13 @@ class BacktrackingStep:
                 raise ValueError(f"{name}: wanted a number below 1, got {value:g}")
         _validate.integer("max_trials", self.max_trials, at_least=1)
 
-    def init(self, problem: FiniteSum, x: FloatArray) -> FloatArray:
+    def init(self, problem: Objective, x: FloatArray) -> FloatArray:
         """Return the accepted steps so far: none, shape ``(replicates,)``."""
         return np.full(len(x), np.nan)
 
     def apply(
         self,
-        problem: FiniteSum,
+        problem: Objective,
         x: FloatArray,
         gradient: FloatArray,
         step_size: StepSize,

@@ -527,5 +527,5 @@ def test_state_survives_the_search_for_the_diverging_step() -> None:
 
 
 def test_costs() -> None:
-    assert FullGradient().cost(SQUARES) == 12
-    assert Minibatch(5).cost(SQUARES) == 5
+    assert FullGradient().cost(SQUARES, 3) == 36
+    assert Minibatch(5).cost(SQUARES, 3) == 15

@@ -7,6 +7,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from random_settings import SAMPLINGS
 
 from sgdnotes import sgd
@@ -15,10 +17,12 @@ from sgdnotes.sampling import (
     BLOCK,
     GROUP,
     NAMED,
+    ORDERS,
     AllSequences,
     Sampling,
     WithoutReplacement,
     WithReplacement,
+    _distinct,
     resolve,
 )
 
@@ -206,7 +210,7 @@ def test_resolve() -> None:
         assert resolve(name).name.replace(" ", "_") == name
         assert resolve(resolve(name)) is resolve(name)
     with pytest.raises(ValueError, match=r"sampling: wanted one of"):
-        resolve("cyclic")
+        resolve("alphabetical")
     with pytest.raises(ValueError, match=r"sampling: wanted one of"):
         resolve(3)  # type: ignore[arg-type]
 
@@ -224,3 +228,71 @@ def test_a_seed_and_its_generator_agree_and_differ_from_others() -> None:
     before = np.random.get_state()[1].tolist()  # noqa: NPY002
     sgd(problem, rng=None, **arguments)
     assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
+
+
+# ---- orders -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 6])
+@pytest.mark.parametrize("name", ORDERS)
+def test_every_epoch_sees_every_sample_once(name: str, batch_size: int) -> None:
+    epoch = 6 // batch_size
+    draws = drawn(resolve(name), 6, batch_size, 70, 5 * epoch)
+    epochs = draws.reshape(5, epoch, 70, batch_size).swapaxes(1, 2).reshape(5, 70, 6)
+    assert (np.sort(epochs, axis=-1) == np.arange(6)).all()
+    if name == "cyclic":
+        assert (epochs == np.arange(6)).all()
+    if name == "shuffled_once":
+        assert (epochs == epochs[:1]).all()
+        assert len(np.unique(epochs[0], axis=0)) > 50
+    if name == "reshuffled":
+        assert len(np.unique(epochs.reshape(-1, 6), axis=0)) > 200  # of 350, with 720 possible
+
+
+@pytest.mark.parametrize("name", ["shuffled_once", "reshuffled"])
+def test_every_order_is_equally_likely(name: str) -> None:
+    epochs = 1 if name == "shuffled_once" else 100
+    replicates = 38_400 // epochs
+    draws = drawn(resolve(name), 4, 1, replicates, 4 * epochs)[..., 0]
+    orders = draws.reshape(epochs, 4, replicates).swapaxes(1, 2).reshape(-1, 4)
+    seen = np.unique(orders @ 4 ** np.arange(4), return_counts=True)[1]
+    assert len(seen) == 24
+    expected = len(orders) / 24
+    assert np.abs(seen - expected).max() <= 5 * math.sqrt(expected)
+
+
+@pytest.mark.parametrize("name", [*SAMPLINGS, *ORDERS])
+@given(
+    n=st.integers(1, 40),
+    batches=st.integers(1, 6),
+    replicates=st.integers(1, 100),
+    block=st.sampled_from([1, 7, 128, 1000]),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=25, deadline=None)
+def test_draws_depend_neither_on_blocks_nor_on_company(
+    name: str, n: int, batches: int, replicates: int, block: int, seed: int
+) -> None:
+    sampling, batch_size = resolve(name), max(d for d in range(1, batches + 1) if n % d == 0)
+    wanted = drawn(sampling, n, batch_size, 130, 20, seed)[:, :replicates]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sgdnotes.sampling.BLOCK", block)
+        got = drawn(sampling, n, batch_size, replicates, 20, seed)
+    np.testing.assert_array_equal(got, wanted)
+
+
+def test_every_subset_comes_from_equally_many_draws() -> None:
+    # Exact: all draws of Floyd's algorithm are listed, and each subset counted.
+    for n, batch_size in [(4, 2), (5, 3), (6, 4), (5, 5), (7, 1)]:
+        ranges = [range(end) for end in range(n - batch_size + 1, n + 1)]
+        subsets = _distinct(np.array(list(itertools.product(*ranges))), n)
+        numbers = np.sort(subsets, axis=1) @ n ** np.arange(batch_size)
+        counted = np.unique(numbers, return_counts=True)[1]
+        assert len(counted) == math.comb(n, batch_size)
+        assert np.ptp(counted) == 0
+
+
+def test_long_indices_do_not_wrap() -> None:
+    draws = drawn(WithoutReplacement(), 10**6, 3, 64, 20)
+    assert draws.max() > 2**15
+    assert draws.min() >= 0

@@ -36,6 +36,7 @@ FLOORS: dict[str, int] = {
     "updates": 1,
     "moments": 2,
     "engine": 2,
+    "epochs": 3,
     "methods": 3,
     "exact": 3,
     "rates": 4,

@@ -305,7 +305,7 @@ NAN = float("nan")
         ("step_size", lambda: online_newton(SMALL, steps=3, step_size=[0.1], replicates=2)),
         ("batch_size", lambda: two_phase(batch_size=31)),
         ("batch_size", lambda: LinearizedMinibatch(0)),
-        ("sampling", lambda: two_phase(sampling="cyclic")),
+        ("sampling", lambda: two_phase(sampling="alphabetical")),
         ("anchor", lambda: LinearizedMinibatch(anchor="end")),
         ("replicates", lambda: two_phase(replicates=0)),
         ("rng", lambda: two_phase(rng=-1)),

@@ -1,6 +1,12 @@
-"""Problems: finite sums with exact constants."""
+"""Problems with exact constants: finite sums, and expectations over fresh samples."""
 
-from sgdnotes.problems.base import FiniteSum, check_problem
+from sgdnotes.problems.base import (
+    FiniteSum,
+    Objective,
+    Population,
+    check_objective,
+    check_problem,
+)
 from sgdnotes.problems.landscapes import (
     Landscape,
     ScalarQuadratics,
@@ -24,6 +30,7 @@ from sgdnotes.problems.linear_models import (
     LogisticRegression,
     Ridge,
 )
+from sgdnotes.problems.populations import GaussianLeastSquares, NormalMedian
 from sgdnotes.problems.vocabulary import ConstrainedProblem, every_case
 from sgdnotes.problems.wells import (
     SharedMinima,
@@ -39,11 +46,15 @@ from sgdnotes.problems.wells import (
 __all__ = [
     "ConstrainedProblem",
     "FiniteSum",
+    "GaussianLeastSquares",
     "Landscape",
     "LeastAbsoluteDeviations",
     "LeastSquares",
     "LinearModel",
     "LogisticRegression",
+    "NormalMedian",
+    "Objective",
+    "Population",
     "Ridge",
     "ScalarQuadratics",
     "SharedMinima",
@@ -51,6 +62,7 @@ __all__ = [
     "Tilted",
     "WellInBowl",
     "absolute",
+    "check_objective",
     "check_problem",
     "double_well",
     "every_case",

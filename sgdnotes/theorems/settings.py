@@ -18,13 +18,14 @@ from sgdnotes import _validate
 from sgdnotes._validate import FloatArray
 from sgdnotes.constraints import L2Ball
 from sgdnotes.engine import Trace
+from sgdnotes.epochs import EpochMoments
 from sgdnotes.exact import Expectation, enumerate_sgd, expected_sgd
 from sgdnotes.methods import gradient_descent
 from sgdnotes.moments import MAX_RANK, SecondMoments, directions
 from sgdnotes.oracles import check_batch_size
 from sgdnotes.problems import FiniteSum, Ridge, check_problem
-from sgdnotes.sampling import NAMED, Sampling, resolve
-from sgdnotes.schedules import Schedule, evaluate
+from sgdnotes.sampling import NAMED, Order, Sampling, resolve
+from sgdnotes.schedules import BatchSchedule, Schedule, evaluate, evaluate_batches
 from sgdnotes.theorems.base import AssumptionError
 from sgdnotes.updates import (
     BacktrackingStep,
@@ -44,6 +45,9 @@ CLAIMS = {
     "trajectory_second_moment",
     "ball_second_moment",
     "variance",
+    "component_strong_convexity",
+    "error_constant",
+    "error_ratio",
 }
 
 
@@ -421,6 +425,114 @@ class MomentumRun(_SampledRun):
 
     def __str__(self) -> str:
         return f"{super().__str__()}, {self.update}"
+
+
+@dataclass(frozen=True, eq=False)
+class GrowingRun(Run):
+    """A run of SGD on least squares or ridge regression with any batch sizes, in expectation.
+
+    Attributes
+    ----------
+    batch_size : int or callable
+        A number or a schedule ``k -> number``.
+    sampling : {"with_replacement", "without_replacement"} or Sampling
+    """
+
+    batch_size: int | BatchSchedule = 1
+    sampling: str | Sampling = "with_replacement"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.problem, Ridge):
+            raise ValueError(
+                f"problem: wanted least squares or ridge regression, got {self.problem!r}"
+            )
+
+    @cached_property
+    def expectation(self) -> Expectation:
+        """Exact expectations, by moments."""
+        return expected_sgd(
+            self.problem,  # type: ignore[arg-type]
+            self.x0,
+            steps=self.steps,
+            step_size=self.step_size,
+            batch_size=self.batch_size,
+            sampling=self.sampling,
+        )
+
+    @property
+    def error_second_moment(self) -> FloatArray:
+        r""":math:`\mathbb E\|e_k\|^2`, :math:`e_k = g_k - \nabla f(x_k)`, shape ``(steps,)``."""
+        moments = self.expectation
+        errors = moments.gradient_second_moment - moments.gradient_norm_squared
+        return np.asarray(np.maximum(errors[:-1], 0.0))
+
+    def __str__(self) -> str:
+        sizes = evaluate_batches(self.batch_size, 0, self.steps)
+        shown = f"{sizes[0]}" if sizes[0] == sizes[-1] else f"{sizes[0]} to {sizes[-1]}"
+        sampling = resolve(self.sampling).name.replace("_", " ")
+        return f"{self.problem!r}, {self._steps_shown()}, batch {shown} {sampling}{self._claimed()}"
+
+
+@dataclass(frozen=True, eq=False)
+class EpochRun(Claims):
+    """A run of SGD that goes through the samples in an order, in exact expectation.
+
+    Attributes
+    ----------
+    epochs : int
+    step_size : float
+    order : {"cyclic", "shuffled_once", "reshuffled"} or Order
+    x0 : array_like of shape (dim,), optional
+    """
+
+    epochs: int
+    step_size: float
+    order: str | Order = "reshuffled"
+    x0: ArrayLike | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.problem, Ridge):
+            raise ValueError(
+                f"problem: wanted least squares or ridge regression, got {self.problem!r}"
+            )
+        _validate.integer("epochs", self.epochs, at_least=1)
+        _validate.starting_points(self.x0, self.problem.dim, 1)
+        EpochMoments(self.problem, self.step_size, self.order)
+
+    @cached_property
+    def distance_squared(self) -> FloatArray:
+        r""":math:`\mathbb E\operatorname{dist}(x, X^*)^2` after 0, 1, ... epochs."""
+        moments = EpochMoments(self.problem, self.step_size, self.order)  # type: ignore[arg-type]
+        return moments.moments.distance_squared(moments.evolve(self.x0, self.epochs))
+
+    def __str__(self) -> str:
+        order = self.order if isinstance(self.order, str) else self.order.name
+        return (
+            f"{self.problem!r}, {self.epochs} epochs, {order.replace('_', ' ')}, "
+            f"step {self.step_size:.3g}{self._claimed()}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class BatchChoice(Claims):
+    r"""A strongly convex finite sum and the accuracy that SGD is to reach on it.
+
+    Attributes
+    ----------
+    accuracy : float
+        The wanted bound on :math:`\mathbb E\|x_k - x^*\|^2`.
+    """
+
+    accuracy: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _validate.real("accuracy", self.accuracy, above=0)
+
+    def __str__(self) -> str:
+        return f"{self.problem!r} to accuracy {self.accuracy:g}{self._claimed()}"
 
 
 @dataclass(frozen=True, eq=False)
