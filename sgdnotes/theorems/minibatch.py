@@ -167,7 +167,7 @@ def _geometric_errors(setting: GrowingRun) -> Evidence:
 
 
 def geometric_sum(q: float, ratio: float, steps: FloatArray) -> FloatArray:
-    r"""Return :math:`\sum_{j<K}q^{K-1-j}\rho^j` for every K in `steps`, with `q` and the `ratio` ρ."""
+    r"""Return :math:`\sum_{j<K}q^{K-1-j}\rho^j` for every K in `steps`; `ratio` is ρ."""
     if math.isclose(q, ratio, rel_tol=1e-6):
         return np.asarray(steps * q ** np.maximum(steps - 1, 0))
     return np.asarray((q**steps - ratio**steps) / (q - ratio))
@@ -249,7 +249,9 @@ geometric_batches_rate: Theorem[GrowingRun] = Theorem(
 
 
 def gradients_needed(setting: BatchChoice, batch_size: FloatArray) -> FloatArray:
-    r"""Return :math:`B\max\{\mathcal L(B)/\mu,\ 2\sigma_*^2(B)/(\varepsilon\mu^2)\}` for each `batch_size` B.
+    r"""Return :math:`B\max\{\mathcal L(B)/\mu,\ 2\sigma_*^2(B)/(\varepsilon\mu^2)\}`.
+
+    B is the `batch_size`.
 
     Times :math:`2\log(2R^2/\varepsilon)` this is how many component gradients the bound of
     `thm-sgd-strongly-convex` asks for, with batches drawn without replacement.
