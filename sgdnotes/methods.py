@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from sgdnotes import _validate
 from sgdnotes._validate import FloatArray
 from sgdnotes.engine import Trace, record_steps, run
-from sgdnotes.oracles import FullGradient, LinearizedMinibatch, Minibatch
+from sgdnotes.oracles import FullGradient, LinearizedMinibatch, Minibatch, linear_model
 from sgdnotes.problems import Objective, check_objective
 from sgdnotes.sampling import Sampling
 from sgdnotes.schedules import BatchSchedule, Schedule
@@ -196,6 +196,9 @@ def two_phase_newton(
     >>> trace.x_average.shape, trace.n_gradients
     ((1, 1), 100)
     """
+    linear_model(problem)  # the second phase needs one; refused before the first begins
+    if not (callback is None or callable(callback)):
+        raise ValueError(f"callback: wanted a function of the trace, got {callback!r}")
     steps = _validate.integer("steps", steps, at_least=2)
     replicates = _validate.integer("replicates", replicates, at_least=1)
     sizes = {

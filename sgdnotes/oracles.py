@@ -165,7 +165,7 @@ class LinearizedMinibatch(Minibatch):
 
     def init(self, problem: Objective, x: FloatArray) -> tuple[FloatArray, int]:
         """Return the starting points as a mean of one, or the sum of no points."""
-        _linear_model(problem)
+        linear_model(problem)
         return (x, 1) if self.anchor == "start" else (np.zeros_like(x), 0)
 
     def gradient(
@@ -175,10 +175,11 @@ class LinearizedMinibatch(Minibatch):
         total, count = state
         if self.anchor == "average":
             total, count = total + x, count + 1
-        return _linear_model(problem).linearized_gradient(x, total / count, draw), (total, count)
+        return linear_model(problem).linearized_gradient(x, total / count, draw), (total, count)
 
 
-def _linear_model(problem: Objective) -> LinearModel:
+def linear_model(problem: Objective) -> LinearModel:
+    """Return `problem` when it is a linear model."""
     if not isinstance(problem, LinearModel):
         raise ValueError(
             f"problem: wanted a linear model such as LogisticRegression, got {problem.name}"

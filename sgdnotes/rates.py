@@ -556,6 +556,7 @@ def fit(cell: Cell, accuracies: ArrayLike) -> Fit:
         Its line is the logarithm of the steps against :math:`\log(1/\varepsilon)`, and for a cell
         of exponent zero the steps themselves.
     """
+    _cell("cell", cell)
     ladder = _validate.finite_array("accuracies", accuracies, ndim=1)
     if len(set(ladder)) < 2:
         raise ValueError(f"accuracies: wanted two different ones or more, got {accuracies!r}")
@@ -563,6 +564,11 @@ def fit(cell: Cell, accuracies: ArrayLike) -> Fit:
     heights = np.log(steps) if cell.exponent else steps
     slope = float(np.polyfit(-np.log(ladder), heights, 1)[0])
     return Fit(cell, ladder, steps, slope, cell.predicted)
+
+
+def _cell(name: str, value: object) -> None:
+    if not isinstance(value, Cell):
+        raise ValueError(f"{name}: wanted a cell of the rate table, got {value!r}")
 
 
 def crossing(deterministic: Cell, stochastic: Cell, n_samples: int) -> float:
@@ -585,6 +591,8 @@ def crossing(deterministic: Cell, stochastic: Cell, n_samples: int) -> float:
     ValueError
         If the two are no row.
     """
+    _cell("deterministic", deterministic)
+    _cell("stochastic", stochastic)
     _validate.integer("n_samples", n_samples, at_least=2)
     if (deterministic.oracle, stochastic.oracle) != ("gradient", "stochastic gradient"):
         raise ValueError(

@@ -215,6 +215,12 @@ class ProjectedStep:
 
     constraint: Constraint
 
+    def __post_init__(self) -> None:
+        if not callable(getattr(self.constraint, "project", None)):
+            raise ValueError(
+                f"constraint: wanted a Constraint such as L2Ball, got {self.constraint!r}"
+            )
+
     def init(self, problem: Objective, x: FloatArray) -> None:
         """Check that the starting points lie in the set; nothing is remembered."""
         if not self.constraint.contains(x).all():

@@ -271,7 +271,7 @@ def test_gaussian_tilts(n: int) -> None:
         (lambda: WellInBowl(width=0.0), r"^width: "),
         (lambda: WellInBowl(curvature=-1.0), r"^curvature: "),
         (lambda: WellInBowl(center=[[1.0]]), r"^center: "),
-        (lambda: WellInBowl(center=[0.0, 0.0]), r"^depth: "),
+        (lambda: WellInBowl(center=[0.0, 0.0]), r"^center: "),
         (lambda: WellInBowl(tilts=[1.0]), r"^tilts: wanted mean zero"),
         (lambda: WellInBowl(center=[2.0, 0.0], tilts=[1.0, -1.0]), r"^tilts: wanted shape"),
         (lambda: StrictSaddle([[1.0, 2.0]]), r"^tilts: wanted mean zero"),

@@ -349,6 +349,10 @@ def test_bad_input_is_refused() -> None:
         TABLE[0].steps_to(0.0)
     with pytest.raises(ValueError, match="accuracies: wanted two"):
         fit(TABLE[0], [0.1, 0.1])
+    with pytest.raises(ValueError, match="cell: wanted"):
+        fit("convex", [0.1, 0.2])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="deterministic: wanted"):
+        crossing(3, TABLE[1], 10)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="n_samples"):
         TABLE[0].cost(0.1, 0)
     with pytest.raises(ValueError, match="stochastic: wanted"):

@@ -311,6 +311,13 @@ NAN = float("nan")
         ("rng", lambda: two_phase(rng=-1)),
         ("record", lambda: two_phase(record=0)),
         ("x0", lambda: two_phase(x0=[1.0])),
+        ("callback", lambda: two_phase(callback="print")),
+        (
+            "problem",
+            lambda: two_phase_newton(
+                quadratic(1.0), steps=10**9, support_step=0.1, newton_step=0.1
+            ),
+        ),
         ("problem", lambda: online_newton(quadratic(1.0), steps=3, step_size=0.1)),
         (
             "problem",

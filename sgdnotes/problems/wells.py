@@ -310,6 +310,8 @@ class WellInBowl(Tilted):
             raise ValueError(
                 f"center: wanted a number or shape (dim,), got shape {self.center.shape}"
             )
+        if not self.center.any():
+            raise ValueError("center: wanted a point away from the origin, got zero")
         self.width = _validate.real("width", width, above=0)
         super().__init__(self.center.size, tilts)
         square = "x²" if self.dim == 1 else "‖x‖²"
