@@ -1,1 +1,1 @@
-"""Side by side with a plain loop, with the exact recursion and with scikit-learn."""
+"""Side by side with plain loops, with the exact recursion and with scikit-learn."""

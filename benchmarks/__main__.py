@@ -1,4 +1,4 @@
-"""Print the time of a step, and what an exact curve saves: ``python -m benchmarks [--quick]``."""
+"""Print what steps, exact curves and draws cost: ``python -m benchmarks [--quick]``."""
 
 from __future__ import annotations
 
@@ -20,6 +20,16 @@ from benchmarks.contestants import (
     seconds,
     single_chain,
 )
+from benchmarks.drawing import (
+    DRAWS,
+    Draw,
+    blocks,
+    choice_loop,
+    orders,
+    permutation_loop,
+    permuted_rows,
+    take,
+)
 
 PRECISION = 1e-3  # the relative error to which simulation is scaled
 
@@ -40,7 +50,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Measure everything once and print it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs")
-    case = QUICK if parser.parse_args(arguments).quick else Case()
+    quick = parser.parse_args(arguments).quick
+    case = QUICK if quick else Case()
 
     # The same curve, three ways.
     trace = batched_engine(case)
@@ -99,6 +110,36 @@ def main(arguments: list[str] | None = None) -> None:
         f"{PRECISION:.1%} takes {needed:,.0f} of them: {shown(simulated)} against {shown(exact)}\n"
         f"    largest |simulated - exact| in standard errors: {z.max():.1f}"
     )
+    for draw in DRAWS:
+        print_drawing(replace(draw, indices=1, peer_indices=1, repeats=1) if quick else draw)
+
+
+def print_drawing(draw: Draw) -> None:
+    """Print what an index costs, drawn in several ways."""
+    times = {}
+    for name, stream in [("batches", blocks(draw)), ("orders", orders(draw))]:
+        count = take(stream, draw.indices)
+        times[name] = seconds(lambda s=stream: take(s, draw.indices), draw.repeats) / count
+    for name, peer in [
+        ("choice", choice_loop),
+        ("permuted", permuted_rows),
+        ("permutation", permutation_loop),
+    ]:
+        times[name] = seconds(lambda p=peer: p(draw), draw.repeats) / peer(draw).size
+    print(
+        f"\nDrawing without replacement, n = {draw.n_samples}, batch {draw.batch_size}, "
+        f"{draw.replicates:,} replicates: time an index and ratio to this library"
+    )
+    for name, key, own in [
+        ("batches, this library", "batches", "batches"),
+        ("rng.choice, a call a batch", "choice", "batches"),
+        ("rng.permuted, first of n", "permuted", "batches"),
+        ("epochs, this library", "orders", "orders"),
+        ("rng.permutation in a loop", "permutation", "orders"),
+    ]:
+        note = f"(wanted: at most {draw.wanted:g} ns)" if key == "batches" else ""
+        ratio = f"{times[key] / times[own]:.1f}"
+        print(f"  {name:<28}{shown(times[key]):>12}{ratio:>12}  {note}".rstrip())
 
 
 def shown(value: float) -> str:

@@ -264,13 +264,14 @@ class SecondMoments:
             else:
                 states = np.empty((len(step_sizes) + 1, len(state)))
                 states[0] = state
-                quadratic = self.square + self.noise_factor * self.noise
-                constant, drift = self.constant, self.drift
+                constant, drift, quadratic = self.constant, self.drift, self.square
+                if noise_factors is None:
+                    quadratic = quadratic + self.noise_factor * self.noise
                 for k, alpha in enumerate(step_sizes.tolist()):
                     z = states[k]
                     bent = quadratic @ z
                     if noise_factors is not None:
-                        bent += (noise_factors[k] - self.noise_factor) * (self.noise @ z)
+                        bent += noise_factors[k] * (self.noise @ z)
                     states[k + 1] = constant @ z + alpha * (drift @ z + alpha * bent)
         states[~np.isfinite(states)] = np.inf
         return states

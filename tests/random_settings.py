@@ -27,11 +27,19 @@ from sgdnotes.problems import (
     soft_absolute,
 )
 from sgdnotes.sampling import resolve
-from sgdnotes.schedules import constant_then_inverse_time, inverse_root, inverse_time
+from sgdnotes.schedules import (
+    constant_then_inverse_time,
+    geometric_batches,
+    inverse_root,
+    inverse_time,
+)
 from sgdnotes.theorems import (
+    BatchChoice,
     Claims,
     Descent,
+    EpochRun,
     GlobalBound,
+    GrowingRun,
     LocalDescent,
     MomentumRun,
     OneStep,
@@ -39,11 +47,14 @@ from sgdnotes.theorems import (
     ProjectedRun,
     Sequences,
     Stationary,
+    StationaryEpochs,
     StochasticRun,
+    TwoSteps,
 )
 from sgdnotes.theorems.averaging import averaging_constants
 from sgdnotes.theorems.convex import least_variance, start_distance_squared
 from sgdnotes.theorems.pl import batch_smoothness
+from sgdnotes.theorems.shuffling import component_strong_convexity, sorted_signs
 from sgdnotes.theorems.stochastic import descent_threshold
 from sgdnotes.updates import BacktrackingStep, GradientStep, HeavyBall, LinearUpdate, Nesterov
 
@@ -835,6 +846,138 @@ def linear_method(rng: Rng) -> StochasticRun | MomentumRun:
     )
 
 
+def growing(rng: Rng) -> GrowingRun:
+    """The step 1/L with batches that grow geometrically, in jumps, or not at all."""
+    problem = pick(rng, (least_squares, ridge))
+    assert isinstance(problem, Ridge)
+    sampling = str(rng.choice(SAMPLINGS))
+    first = int(rng.integers(1, problem.n_samples + 1))
+    largest = problem.n_samples if sampling == "without_replacement" else None
+    kind = rng.integers(3)
+    if kind == 0:
+        size: Any = geometric_batches(first, 1 + 2 * rng.random(), largest)
+    elif kind == 1:
+        sizes = rng.integers(1, problem.n_samples + 1, size=7).tolist()
+        size = lambda k: sizes[k % 7]  # noqa: E731
+    else:
+        size = first
+    claims = valid_claims(rng, problem, "smoothness", "pl_constant")
+    return GrowingRun(
+        problem,
+        steps=int(rng.integers(1, 80)),
+        step_size=1 / claims.get("smoothness", problem.smoothness),
+        x0=start(rng, problem),
+        batch_size=size,
+        sampling=sampling,
+        claims=claims,
+    )
+
+
+def shrinking_errors(rng: Rng) -> GrowingRun:
+    """The same, claiming the least constant for some ratio, which may be the rate of descent."""
+    setting = growing(rng)
+    errors = setting.error_second_moment
+    ratio = float(rng.uniform(0.3, 0.99))
+    descent = 1 - setting.constant("pl_constant") / setting.constant("smoothness")
+    if rng.random() < 0.2 and descent > 0.1:
+        ratio = descent * (1 if rng.random() < 0.5 else 1 - 1e-9)
+    least = float((errors / ratio ** np.arange(len(errors))).max())
+    claims = {"error_constant": least or 1e-12, "error_ratio": ratio}
+    return dataclasses.replace(setting, claims={**setting.claims, **claims})
+
+
+def one_curvature(rng: Rng) -> LeastSquares:
+    """Least squares of one variable whose curvatures agree."""
+    n = int(rng.integers(1, 7))
+    return LeastSquares(np.full((n, 1), 0.2 + rng.random()), rng.standard_normal(n))
+
+
+def batch_choice(rng: Rng) -> BatchChoice:
+    """Any accuracy, from where noise does not matter to where it is all that matters."""
+    problem = pick(rng, (ridge, logistic, parabola, convex_scalars, one_curvature))
+    accuracy = float(10 ** rng.uniform(-8, 3))
+    return BatchChoice(problem, accuracy, claims=valid_claims(rng, problem, "strong_convexity"))
+
+
+def two_steps(rng: Rng) -> TwoSteps:
+    """The first two samples of a shuffled order, the step of any size."""
+    while (problem := pick(rng, SMOOTH)).n_samples < 2:
+        pass
+    return TwoSteps(
+        problem,
+        points=points(rng, problem, 2),
+        step_size=3 * rng.random() / problem.smoothness + 1e-9,
+        sampling=str(rng.choice(["reshuffled", "shuffled_once"])),
+    )
+
+
+def few_samples(rng: Rng) -> Claims:
+    """A problem so small that all orders can be listed."""
+    while (problem := pick(rng, SMOOTH)).n_samples > 6:
+        pass
+    return Claims(problem)
+
+
+def epochs(
+    rng: Rng,
+    makers: Sequence[Maker],
+    limit: Callable[[EpochRun], float],
+    *claimable: str,
+    orders: Sequence[str] = ("reshuffled",),
+) -> EpochRun:
+    """Epochs with a step up to `limit`, near and far from the minimum."""
+    while (problem := pick(rng, makers)).n_samples > 5:
+        pass
+    probe = EpochRun(
+        problem,
+        epochs=int(rng.integers(1, 30)),
+        step_size=1e-9,
+        order=str(rng.choice(orders)),
+        x0=start(rng, problem),
+        claims=valid_claims(rng, problem, *claimable),
+    )
+    return dataclasses.replace(probe, step_size=below(rng, limit(probe)))
+
+
+def one_variable(rng: Rng) -> LeastSquares:
+    """Least squares of one variable without a zero row."""
+    n = int(rng.integers(1, 6))
+    signs = rng.choice([-1.0, 1.0], size=n)
+    a = (signs * 10 ** rng.uniform(-0.7, 0.7, size=n))[:, None]
+    return LeastSquares(a, rng.standard_normal(n))
+
+
+def reshuffled(rng: Rng) -> EpochRun:
+    """Components that are all strongly convex, sometimes claimed to be less so."""
+    setting = epochs(
+        rng,
+        (ridge, one_variable, one_curvature),
+        lambda s: 1 / s.constant("max_smoothness"),
+        "max_smoothness",
+    )
+    if rng.random() < 0.2:
+        true = component_strong_convexity(setting.problem)
+        claims = {**setting.claims, "component_strong_convexity": true / (1 + rng.random())}
+        return dataclasses.replace(setting, claims=claims)
+    return setting
+
+
+def independent_columns(rng: Rng) -> LeastSquares:
+    """Least squares with a unique minimiser."""
+    while (problem := least_squares(rng, 6)).strong_convexity <= 1e-3 * problem.smoothness:
+        pass
+    return problem
+
+
+def sorted_samples(rng: Rng) -> StationaryEpochs:
+    """Sorted signs in one of the three orders, few of them where all orders are listed."""
+    order = str(rng.choice(["cyclic", "with_replacement", "reshuffled"]))
+    half = int(rng.integers(1, 4 if order == "reshuffled" else 40))
+    return StationaryEpochs(
+        sorted_signs(2 * half), step_sizes=10 ** rng.uniform(-2, 0.28, size=3), order=order
+    )
+
+
 GENERATORS: dict[str, Callable[[Rng], Any]] = {
     "lem-smoothness-chain": lambda rng: Claims(pick(rng, CONVEX)),
     "prop-minimum-norm": from_the_row_space,
@@ -893,6 +1036,22 @@ GENERATORS: dict[str, Callable[[Rng], Any]] = {
     "prop-momentum-floor": momentum_floor,
     "thm-averaged-least-squares": averaged_least_squares,
     "prop-averaging-limit": averaging_limit,
+    "lem-gradient-error": lambda rng: pointwise(rng, SMOOTH, "smoothness"),
+    "thm-gradient-error": growing,
+    "thm-geometric-batches": shrinking_errors,
+    "prop-best-batch": batch_choice,
+    "prop-order-bias": two_steps,
+    "lem-partial-sums": few_samples,
+    "thm-reshuffling": reshuffled,
+    "thm-reshuffling-convex": lambda rng: epochs(
+        rng,
+        (ridge, one_variable, one_curvature, independent_columns),
+        lambda s: 1 / (math.sqrt(2) * s.constant("max_smoothness") * s.problem.n_samples),
+        "max_smoothness",
+        "strong_convexity",
+        orders=("reshuffled", "shuffled_once"),
+    ),
+    "prop-sorted-order": sorted_samples,
     "prop-gd-stability": near_a_minimum,
     "prop-sgd-stability": shared_minimum,
     "thm-gd-convex": convex_descent,

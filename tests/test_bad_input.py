@@ -24,11 +24,17 @@ from sgdnotes.moments import SecondMoments
 from sgdnotes.oracles import FullGradient, Minibatch
 from sgdnotes.problems import (
     Landscape,
+    LeastAbsoluteDeviations,
+    ReluNetwork,
     ScalarQuadratics,
+    SupportVectorMachine,
+    WellInBowl,
+    cantor,
     exponential,
     linear,
     quadratic,
     quartic,
+    reverse_huber,
     sine_valley,
 )
 from sgdnotes.sampling import resolve
@@ -42,7 +48,7 @@ from sgdnotes.theorems import (
     Stationary,
     StochasticRun,
 )
-from sgdnotes.updates import BacktrackingStep, GradientStep
+from sgdnotes.updates import BacktrackingStep, GradientStep, ProjectedStep
 
 A = np.array([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
 B = np.array([1.0, 2.0, 0.0])
@@ -75,6 +81,7 @@ CASES: list[tuple[str, Callable[[], Any]]] = [
     ("features", lambda: LeastSquares(with_entry(INF), B)),
     ("features", lambda: LeastSquares(with_entry(-INF), B)),
     ("features", lambda: LeastSquares(np.zeros((3, 2)), B)),
+    ("features", lambda: LeastSquares(1e-200 * A, B)),
     ("features", lambda: LeastSquares([["a", "b"]], [1.0])),
     ("features", lambda: LeastSquares([[1.0, 2.0], [3.0]], [1.0, 2.0])),
     ("features", lambda: LeastSquares(None, B)),
@@ -101,6 +108,39 @@ CASES: list[tuple[str, Callable[[], Any]]] = [
     ("labels", lambda: LogisticRegression(A, ["yes", "no", "yes"], 1.0)),
     ("labels", lambda: LogisticRegression(A, [1, 1, 1], 0.0).minimizer),
     ("labels", lambda: LogisticRegression(A, [1, 1, 1], 0.0).minimum),
+    ("features", lambda: SupportVectorMachine(np.zeros((3, 2)), [1, -1, 1], 1.0)),
+    ("features", lambda: SupportVectorMachine(with_entry(NAN), [1, -1, 1], 1.0)),
+    ("labels", lambda: SupportVectorMachine(A, [1, 0, 1], 1.0)),
+    ("labels", lambda: SupportVectorMachine(A, [1, -1], 1.0)),
+    ("labels", lambda: SupportVectorMachine(A, [1, NAN, 1], 1.0)),
+    ("regularization", lambda: SupportVectorMachine(A, [1, -1, 1], -1.0)),
+    ("regularization", lambda: SupportVectorMachine(A, [1, -1, 1], INF)),
+    ("radius", lambda: SupportVectorMachine(A, [1, -1, 1], 0.0).max_second_moment(-1.0)),
+    ("targets", lambda: LeastAbsoluteDeviations(A, B[:2])),
+    ("features", lambda: ReluNetwork(A[0], B, 2)),
+    ("features", lambda: ReluNetwork(np.zeros((3, 2)), B, 2)),
+    ("targets", lambda: ReluNetwork(A, B[:2], 2)),
+    ("targets", lambda: ReluNetwork(A, [1.0, INF, 0.0], 2)),
+    ("labels", lambda: ReluNetwork(A, B, 2, loss="logistic")),
+    ("labels", lambda: ReluNetwork(A, [1, -1], 2, loss="logistic")),
+    ("hidden", lambda: ReluNetwork(A, B, 0)),
+    ("hidden", lambda: ReluNetwork(A, B, 2.0)),
+    ("loss", lambda: ReluNetwork(A, B, 2, loss="hinge")),
+    ("weights", lambda: ReluNetwork.from_teacher(A, [1.0, 2.0])),
+    ("weights", lambda: ReluNetwork.from_teacher(A, [1.0, NAN, 2.0])),
+    ("weights", lambda: ReluNetwork.from_teacher(A, [[1.0, 0.0, 2.0]])),
+    ("features", lambda: ReluNetwork.from_teacher([[INF]], [1.0, 2.0])),
+    ("replicates", lambda: ReluNetwork(A, B, 2).initial_weights(0, 0)),
+    ("rng", lambda: ReluNetwork(A, B, 2).initial_weights(-1)),
+    ("problem", lambda: ReluNetwork(A, B, 2).minimum),
+    ("problem", lambda: ReluNetwork(A, B, 2).minimizer),
+    ("problem", lambda: ReluNetwork.from_teacher(A, [1.0, 0.0, 2.0]).distance_squared(B)),
+    ("iterate", lambda: cantor(-1)),
+    ("iterate", lambda: cantor(31)),
+    ("iterate", lambda: cantor(2.0)),
+    ("tilts", lambda: reverse_huber([1.0])),
+    ("constraint", lambda: ProjectedStep(3)),  # type: ignore[arg-type]
+    ("center", lambda: WellInBowl(center=0)),
     ("curvature", lambda: quadratic(0.0)),
     ("curvature", lambda: quadratic(-1.0)),
     ("curvature", lambda: quadratic(NAN)),

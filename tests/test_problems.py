@@ -69,7 +69,7 @@ def linear_models(draw: st.DrawFn) -> LinearModel:
     )
     if kind == "constant":
         a[:, 0] = draw(st.floats(0.1, 10))
-    elif kind == "collinear":
+    elif kind == "collinear" and p > 1:
         a[:, -1] = draw(st.floats(-3, 3)) * a[:, 0]
     elif kind == "low rank":
         a = np.outer(rng.standard_normal(n), rng.standard_normal(p))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 from sgdnotes.problems import (
     LeastAbsoluteDeviations,
     LeastSquares,
+    Ridge,
     ScalarQuadratics,
     WellInBowl,
     absolute,
@@ -24,13 +26,21 @@ from sgdnotes.problems import (
     sine_valley,
     soft_absolute,
 )
-from sgdnotes.schedules import constant_then_inverse_time, inverse_root, inverse_time
+from sgdnotes.schedules import (
+    constant_then_inverse_time,
+    geometric_batches,
+    inverse_root,
+    inverse_time,
+)
 from sgdnotes.theorems import (
     ALL,
+    BatchChoice,
     Claims,
     Counterexample,
     Descent,
+    EpochRun,
     GlobalBound,
+    GrowingRun,
     LocalDescent,
     MomentumRun,
     OneStep,
@@ -38,10 +48,13 @@ from sgdnotes.theorems import (
     ProjectedRun,
     Sequences,
     Stationary,
+    StationaryEpochs,
     StochasticRun,
     Theorem,
+    TwoSteps,
     Verdict,
 )
+from sgdnotes.theorems.shuffling import sorted_signs
 from sgdnotes.theorems.stochastic import descent_threshold
 from sgdnotes.updates import BacktrackingStep, HeavyBall, Nesterov
 
@@ -54,6 +67,8 @@ LECTURES = {
     "04": ("04-pl", "The PL case"),
     "05": ("05-rate-table", "Beyond PL"),
     "06": ("06-momentum-averaging", "Momentum and averaging"),
+    "07": ("07-minibatches", "Minibatches"),
+    "08": ("08-order", "The order of the samples"),
     "09": ("09-landscapes", "Landscapes"),
 }
 
@@ -104,6 +119,14 @@ def settings() -> dict[str, Any]:
     medians = LeastAbsoluteDeviations(features[:3, :2], fit.targets[:3])
     kinked = ProjectedRun(medians, steps=9, step_size=inverse_root(0.5), radius=4.0)
     parallel = LeastSquares([[1.0], [-1.0]], [1.0, 1.0])
+    growing = GrowingRun(
+        fit, steps=60, step_size=1 / fit.smoothness, batch_size=geometric_batches(1, 1.2)
+    )
+    shrinking = {
+        "error_constant": float((growing.error_second_moment * 1.2 ** np.arange(60)).max()),
+        "error_ratio": 1 / 1.2,
+    }
+    bowl = Ridge(features[:4, :2], fit.targets[:4], 0.3)
     return {
         "lem-smoothness-chain": Claims(fit),
         "prop-least-squares": Points(fit, points=cloud),
@@ -185,6 +208,19 @@ def settings() -> dict[str, Any]:
         ),
         "thm-averaged-least-squares": StochasticRun(fit, steps=2000, step_size=0.05),
         "prop-averaging-limit": StochasticRun(fit, steps=12000, step_size=0.05),
+        "lem-gradient-error": Points(valley, points=line, displacements=line[::-1] / 3 + 0.1),
+        "thm-gradient-error": growing,
+        "thm-geometric-batches": replace(growing, claims=shrinking),
+        "prop-best-batch": BatchChoice(fit, accuracy=0.01),
+        "prop-order-bias": TwoSteps(small, points=near),
+        "lem-partial-sums": Claims(small),
+        "thm-reshuffling": EpochRun(
+            bowl, epochs=40, step_size=0.3 / bowl.max_smoothness, x0=[1.0, 1.0]
+        ),
+        "thm-reshuffling-convex": EpochRun(
+            small, epochs=100, step_size=1 / (9 * small.max_smoothness), x0=[1.0, 1.0]
+        ),
+        "prop-sorted-order": StationaryEpochs(sorted_signs(8), step_sizes=[0.01, 0.05, 0.2, 0.5]),
         "prop-gd-stability": LocalDescent(
             pit, steps=40, step_size=0.04, x0=narrow + 0.01, at=narrow
         ),

@@ -7,6 +7,7 @@ from sgdnotes.problems.base import (
     check_objective,
     check_problem,
 )
+from sgdnotes.problems.kinks import cantor, reverse_huber
 from sgdnotes.problems.landscapes import (
     Landscape,
     ScalarQuadratics,
@@ -24,11 +25,16 @@ from sgdnotes.problems.landscapes import (
     soft_absolute,
 )
 from sgdnotes.problems.linear_models import (
-    LeastAbsoluteDeviations,
     LeastSquares,
     LinearModel,
     LogisticRegression,
     Ridge,
+)
+from sgdnotes.problems.networks import ReluNetwork
+from sgdnotes.problems.piecewise_linear import (
+    LeastAbsoluteDeviations,
+    PiecewiseLinearModel,
+    SupportVectorMachine,
 )
 from sgdnotes.problems.populations import GaussianLeastSquares, NormalMedian
 from sgdnotes.problems.vocabulary import ConstrainedProblem, every_case
@@ -54,14 +60,18 @@ __all__ = [
     "LogisticRegression",
     "NormalMedian",
     "Objective",
+    "PiecewiseLinearModel",
     "Population",
+    "ReluNetwork",
     "Ridge",
     "ScalarQuadratics",
     "SharedMinima",
     "StrictSaddle",
+    "SupportVectorMachine",
     "Tilted",
     "WellInBowl",
     "absolute",
+    "cantor",
     "check_objective",
     "check_problem",
     "double_well",
@@ -75,6 +85,7 @@ __all__ = [
     "local_minima",
     "quadratic",
     "quartic",
+    "reverse_huber",
     "rippled_gaussian",
     "sawtooth",
     "sine_valley",

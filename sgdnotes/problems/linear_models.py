@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from functools import cached_property
 
@@ -12,7 +11,7 @@ from scipy.special import expit
 
 from sgdnotes import _validate
 from sgdnotes._validate import FloatArray, IntArray
-from sgdnotes.problems.base import FiniteSum, check_radius
+from sgdnotes.problems.base import FiniteSum
 
 SLICE = 2**22  # numbers computed at a time, which bounds the memory that is needed
 
@@ -48,8 +47,12 @@ class LinearModel(FiniteSum):
                 f"{self.targets_name}: wanted one for each of the {self.n_samples} rows of "
                 f"features, got {self.targets.size}"
             )
-        if not self.features.any():
-            raise ValueError("features: wanted a nonzero entry, got zeros only (f is constant)")
+        largest = np.abs(self.features).max()
+        if largest**2 == 0:
+            raise ValueError(
+                "features: wanted an entry whose square is above 0, otherwise f is constant, "
+                f"got none larger than {largest:g}"
+            )
 
     @abstractmethod
     def _loss(self, prediction: FloatArray, target: FloatArray) -> FloatArray: ...
@@ -180,6 +183,14 @@ class LinearModel(FiniteSum):
         return float(self.component_values(self.minimizer).mean())
 
 
+def check_labels(labels: ArrayLike) -> FloatArray:
+    """Return `labels` as an array when every one of them is -1 or 1."""
+    array = _validate.finite_array("labels", labels, ndim=1)
+    if not np.isin(array, (-1.0, 1.0)).all():
+        raise ValueError(f"labels: wanted -1 and 1 only, got {np.unique(array)[:5]}")
+    return array
+
+
 class Ridge(LinearModel):
     r"""Ridge regression, :math:`f_i(x) = \frac12(a_i^\top x - b_i)^2 + \frac\lambda2\|x\|^2`.
 
@@ -299,10 +310,7 @@ class LogisticRegression(LinearModel):
     targets_name = "labels"
 
     def __init__(self, features: ArrayLike, labels: ArrayLike, regularization: float) -> None:
-        labels = _validate.finite_array("labels", labels, ndim=1)
-        if not np.isin(labels, (-1.0, 1.0)).all():
-            raise ValueError(f"labels: wanted -1 and 1 only, got {np.unique(labels)[:5]}")
-        super().__init__(features, labels, regularization)
+        super().__init__(features, check_labels(labels), regularization)
         self.name = f"logistic regression with λ = {self.regularization:g}"
 
     def _loss(self, prediction: FloatArray, target: FloatArray) -> FloatArray:
@@ -411,101 +419,3 @@ class LogisticRegression(LinearModel):
             low, high = np.where(below, middle, low), np.where(below, high, middle)
         # At the optimum λ m²/(2‖a‖²) = m expit(-m)/2, which needs no division by ‖a‖².
         return np.asarray(np.logaddexp(0.0, -low) + low * expit(-low) / 2)
-
-
-class LeastAbsoluteDeviations(LinearModel):
-    r"""Least absolute deviations, :math:`f_i(x) = |a_i^\top x - b_i|`, convex and not smooth.
-
-    The subgradient of :math:`f_i` is :math:`\operatorname{sign}(a_i^\top x - b_i)\,a_i`, zero at
-    the kink.  With a single column of ones the minimisers are the medians of the targets.
-
-    Parameters
-    ----------
-    features : array_like of shape (n_samples, dim)
-    targets : array_like of shape (n_samples,)
-    """
-
-    loss_curvature = math.inf
-
-    def __init__(self, features: ArrayLike, targets: ArrayLike) -> None:
-        super().__init__(features, targets)
-        self.name = "least absolute deviations"
-
-    def _loss(self, prediction: FloatArray, target: FloatArray) -> FloatArray:
-        return np.abs(prediction - target)
-
-    def _loss_derivative(self, prediction: FloatArray, target: FloatArray) -> FloatArray:
-        return np.sign(prediction - target)
-
-    def max_second_moment(self, radius: float = math.inf) -> float:
-        check_radius(radius)
-        return float(self._row_norms_squared.mean())
-
-    @cached_property
-    def _minimizers(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """One minimiser, the directions along which there may be more, and what bounds them.
-
-        Strong duality tells where the minimisers are.  With a solution y of the dual program,
-        maximise -b'y with A'y = 0 and -1 <= y_i <= 1, a point minimises f if and only if each of
-        its residuals is zero where |y_i| < 1 and has the sign of y_i, or is zero, elsewhere.
-        """
-        from scipy.optimize import linprog  # imported late: only the minimiser needs it
-
-        size, height = np.abs(self.features).max(), np.abs(self.targets).max() or 1.0
-        dual = linprog(
-            self.targets / height,
-            A_eq=self.features.T / size,
-            b_eq=np.zeros(self.dim),
-            bounds=(-1, 1),
-        ).x
-        zero = np.abs(dual) < 1 - 1e-7
-        rows, targets = self.features[zero], self.targets[zero]
-        point = np.linalg.lstsq(rows, targets, rcond=None)[0] if zero.any() else np.zeros(self.dim)
-        triangle = np.linalg.qr(np.vstack([rows, np.zeros((self.dim, self.dim))]), mode="r")
-        _, singular, right = np.linalg.svd(triangle)
-        free = right[int((singular > 1e-12 * size).sum()) :]
-        sign = np.sign(dual[~zero])
-        slopes = sign[:, None] * self.features[~zero]
-        return point, free, slopes @ free.T, sign * self.targets[~zero] - slopes @ point
-
-    def _nearest_minimizer(self, x: FloatArray) -> FloatArray:
-        # Among point + t @ free with slopes @ t >= levels, the nearest to x solves a problem of
-        # least distance, which one with non-negative unknowns replaces (Lawson and Hanson, 1974,
-        # chapter 23): it names the inequalities that hold with equality, and these give the point.
-        from scipy.optimize import nnls  # imported late, as above
-
-        point, free, slopes, levels = self._minimizers
-        start = free @ (x - point)
-        missing = levels - slopes @ start
-        slack = 1e-11 * (np.abs(levels).max(initial=0) + np.abs(slopes).max(initial=0))
-        if not len(free) or (missing <= slack).all():
-            return point + start @ free
-        scale = np.abs(missing).max()
-        table = np.vstack([slopes.T, (missing - slack) / scale])
-        active = nnls(table, np.eye(len(table))[-1])[0] > 0
-        step = np.linalg.lstsq(slopes[active], missing[active], rcond=None)[0]
-        return np.asarray(point + (start + step) @ free)
-
-    @cached_property
-    def minimizer(self) -> FloatArray:
-        """The minimiser of least norm, by linear programming."""
-        return self._nearest_minimizer(np.zeros(self.dim))
-
-    def distance_squared(self, x: FloatArray) -> FloatArray:
-        if not len(self._minimizers[1]):
-            return np.asarray(((x - self.minimizer) ** 2).sum(axis=-1))
-        points = x.reshape(-1, self.dim)
-        nearest = np.array([self._nearest_minimizer(point) for point in points])
-        return np.asarray(((points - nearest) ** 2).sum(axis=-1).reshape(x.shape[:-1]))
-
-    @property
-    def strong_convexity(self) -> float:
-        return 0.0
-
-    @property
-    def pl_constant(self) -> float:
-        return 0.0
-
-    @cached_property
-    def component_minima(self) -> FloatArray:
-        return np.where(self._row_norms_squared > 0, 0.0, np.abs(self.targets))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sgdnotes._validate import FloatArray
-from sgdnotes.problems import LeastSquares, quadratic
+from sgdnotes.moments import SecondMoments
+from sgdnotes.problems import LeastSquares, Ridge, ScalarQuadratics, quartic
 from sgdnotes.schedules import geometric_batches
 from sgdnotes.theorems.assumptions import EXACT, components_convex, pl, smooth, strongly_convex
 from sgdnotes.theorems.base import Assumption, Comparison, Counterexample, Evidence, Theorem
@@ -54,12 +57,13 @@ gradient_error: Theorem[Points] = Theorem(
         Counterexample(
             "smooth",
             Points(
-                quadratic(10.0),
+                quartic(),
                 points=[[1.0]],
-                displacements=[[0.5]],
-                claims={"smoothness": 1.0},
+                displacements=[[-10.0]],
+                claims={"smoothness": 9.0},
             ),
-            "With L understated tenfold the step overshoots, error or not.",
+            "The fourth power outgrows every parabola: an error that points outwards takes it "
+            "higher than the bound allows.",
         ),
     ),
     references=("merkulov", "friedlander2012"),
@@ -168,9 +172,12 @@ def _geometric_errors(setting: GrowingRun) -> Evidence:
 
 def geometric_sum(q: float, ratio: float, steps: FloatArray) -> FloatArray:
     r"""Return :math:`\sum_{j<K}q^{K-1-j}\rho^j` for every K in `steps`; `ratio` is ρ."""
-    if math.isclose(q, ratio, rel_tol=1e-6):
-        return np.asarray(steps * q ** np.maximum(steps - 1, 0))
-    return np.asarray((q**steps - ratio**steps) / (q - ratio))
+    wanted = np.asarray(steps, dtype=np.int64)
+    # Added up, as (q^K - ρ^K)/(q - ρ) loses its digits where the two are close.
+    sums = [0.0]
+    for j in range(int(wanted.max(initial=0))):
+        sums.append(q * sums[-1] + ratio**j)
+    return np.array(sums)[wanted]
 
 
 def _geometric_rate(setting: GrowingRun) -> Comparison:
@@ -209,8 +216,8 @@ geometric_batches_rate: Theorem[GrowingRun] = Theorem(
         ),
     ),
     compare=_geometric_rate,
-    tightness=r"The rate $\max\{q, \rho\}$ is attained by a parabola; the factor $K$ at $\rho = q$ "
-    r"is real.",
+    tightness=r"For $\rho > q$ the rate cannot be improved.  On quadratics the exact factor in the "
+    r"long run is $\max\{q^2, \rho\}$, with a factor $K$ at $\rho = q^2$.",
     counterexamples=(
         Counterexample(
             "geometric errors",
@@ -239,6 +246,35 @@ geometric_batches_rate: Theorem[GrowingRun] = Theorem(
                 },
             ),
             "A PL constant far too large promises a decrease that does not happen.",
+        ),
+        Counterexample(
+            "step 1/L",
+            GrowingRun(
+                _SOLVABLE,
+                steps=10,
+                step_size=3 / _SOLVABLE.smoothness,
+                batch_size=2,
+                sampling="without_replacement",
+                claims={"error_constant": 1e-6, "error_ratio": 0.5},
+            ),
+            "Three times the step diverges, without any error.",
+        ),
+        Counterexample(
+            "smooth",
+            GrowingRun(
+                _SOLVABLE,
+                steps=10,
+                step_size=4 / _SOLVABLE.smoothness,
+                batch_size=2,
+                sampling="without_replacement",
+                claims={
+                    "smoothness": _SOLVABLE.smoothness / 4,
+                    "pl_constant": _SOLVABLE.pl_constant,
+                    "error_constant": 1e-6,
+                    "error_ratio": 0.5,
+                },
+            ),
+            "With L understated fourfold the step 1/L diverges, without any error.",
         ),
     ),
     references=("friedlander2012",),
@@ -271,19 +307,115 @@ def best_batch_size(setting: BatchChoice) -> float:
     if n == 1:
         return 1.0
     noise = 2 * problem.gradient_noise_at_minimum / (setting.accuracy * mu)
-    meeting = n * (noise - (largest - size)) / (n * size - largest + noise)
-    return float(np.clip(meeting, 1, n))
+    steepness = n * size - largest + noise
+    if steepness == 0:  # without noise, and as costly with every batch size
+        return 1.0
+    return float(np.clip(n * (noise - (largest - size)) / steepness, 1, n))
+
+
+@dataclass(frozen=True)
+class Cheapest:
+    """The constant step with which SGD reaches an accuracy in the fewest steps.
+
+    Attributes
+    ----------
+    batch_size : int
+    step_size : float
+    steps : int
+    """
+
+    batch_size: int
+    step_size: float
+    steps: int
+
+    @property
+    def gradients(self) -> int:
+        """The component gradients used: the batch size times the steps."""
+        return self.batch_size * self.steps
+
+
+def cheapest_step(
+    setting: BatchChoice,
+    batch_size: int,
+    x0: ArrayLike | None = None,
+    sampling: str = "without_replacement",
+) -> Cheapest:
+    r"""Return the constant step that takes SGD to the accuracy in the fewest steps.
+
+    The steps are counted with exact moments, until
+    :math:`\mathbb E\|x_k - x^*\|^2 \le \varepsilon`, so that this is what `gradients_needed`
+    bounds.
+
+    Parameters
+    ----------
+    setting : BatchChoice
+        Strongly convex least squares or ridge regression.
+    batch_size : int
+    x0 : array_like of shape (dim,), optional
+        Starting point; the origin when omitted.
+    sampling : {"with_replacement", "without_replacement"}
+
+    Notes
+    -----
+    From half of the step for which the bound vouches up to 2/L, steps are tried on a grid that
+    closes in on the best.
+    """
+    problem, accuracy = setting.problem, setting.accuracy
+    if not (isinstance(problem, Ridge) and problem.strong_convexity > 0):
+        raise ValueError(
+            f"problem: wanted strongly convex least squares or ridge regression, got {problem!r}"
+        )
+    moments = SecondMoments(problem, batch_size, sampling)
+    state, c = moments.state(x0), moments.noise_factor
+    expected = (1 - c) * problem.smoothness + c * problem.max_smoothness
+    safe = 1 / (2 * expected)
+    if noise := 4 * c * problem.gradient_noise_at_minimum:
+        safe = min(safe, accuracy * problem.strong_convexity / noise)
+    low, high = np.log(safe / 2), np.log(2 / problem.smoothness)
+    while True:
+        sizes = np.exp(np.linspace(low, high, 25))
+        counts = [_steps_to(moments, state, accuracy, float(size)) for size in sizes]
+        best = int(np.argmin(counts))
+        if high - low < 0.02:
+            return Cheapest(batch_size, float(sizes[best]), int(counts[best]))
+        width = (high - low) / 12
+        low, high = np.log(sizes[best]) - width, np.log(sizes[best]) + width
+
+
+def _steps_to(
+    moments: SecondMoments, state: FloatArray, accuracy: float, step_size: float
+) -> float:
+    """Return after how many steps the distance is within `accuracy`, infinity if it never is."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if moments.distance_squared(state) <= accuracy:
+            return 0
+        powers = [moments.step(step_size)]
+        while not moments.distance_squared(powers[-1] @ state) <= accuracy:
+            if len(powers) == 48:
+                return math.inf
+            powers.append(powers[-1] @ powers[-1])
+        # The distance falls until it is within reach, so that the last step outside is found like
+        # a binary number, from its highest digit down.
+        steps = 0
+        for digit in reversed(range(len(powers))):
+            ahead = powers[digit] @ state
+            if not moments.distance_squared(ahead) <= accuracy:
+                state, steps = ahead, steps + 2**digit
+    return steps + 1
 
 
 def _best_batch(setting: BatchChoice) -> Comparison:
     sizes = np.arange(1.0, setting.problem.n_samples + 1)
+    needed = gradients_needed(setting, sizes)
     return Comparison(
         index=sizes,
         observed=gradients_needed(setting, np.array([best_batch_size(setting)])),
-        bound=gradients_needed(setting, sizes),
+        bound=needed,
         index_name="B",
         observed_name="gradients needed at B*",
         bound_name="gradients needed at B",
+        # Near n the noise is the small rest n - B of what it is for single samples.
+        magnitude=np.full(len(sizes), needed.max()),
     )
 
 
@@ -299,5 +431,12 @@ best_batch: Theorem[BatchChoice] = Theorem(
     assumptions=(components_convex, strongly_convex),
     compare=_best_batch,
     tightness="The minimiser is exact; what it minimises is a bound.",
+    counterexamples=(
+        Counterexample(
+            "components convex",
+            BatchChoice(ScalarQuadratics([3.0, -2.0], [0.0, 0.125]), accuracy=1.0),
+            "With one component upside down L_max exceeds nL, and the first term falls too.",
+        ),
+    ),
     references=("gower2019",),
 )

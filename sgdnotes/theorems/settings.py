@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sgdnotes import _validate
-from sgdnotes._validate import FloatArray
+from sgdnotes._validate import FloatArray, IntArray
 from sgdnotes.constraints import L2Ball
 from sgdnotes.engine import Trace
 from sgdnotes.epochs import EpochMoments
@@ -24,7 +24,7 @@ from sgdnotes.methods import gradient_descent
 from sgdnotes.moments import MAX_RANK, SecondMoments, directions
 from sgdnotes.oracles import check_batch_size
 from sgdnotes.problems import FiniteSum, Ridge, check_problem
-from sgdnotes.sampling import NAMED, Order, Sampling, resolve
+from sgdnotes.sampling import NAMED, ORDERS, Cyclic, Order, Sampling, resolve
 from sgdnotes.schedules import BatchSchedule, Schedule, evaluate, evaluate_batches
 from sgdnotes.theorems.base import AssumptionError
 from sgdnotes.updates import (
@@ -435,24 +435,22 @@ class GrowingRun(Run):
     ----------
     batch_size : int or callable
         A number or a schedule ``k -> number``.
-    sampling : {"with_replacement", "without_replacement"} or Sampling
+    sampling : {"with_replacement", "without_replacement"}
     """
 
     batch_size: int | BatchSchedule = 1
-    sampling: str | Sampling = "with_replacement"
+    sampling: str = "with_replacement"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.problem, Ridge):
-            raise ValueError(
-                f"problem: wanted least squares or ridge regression, got {self.problem!r}"
-            )
+        _quadratic(self.problem)
+        _validate.one_of("sampling", self.sampling, NAMED)
 
     @cached_property
     def expectation(self) -> Expectation:
         """Exact expectations, by moments."""
         return expected_sgd(
-            self.problem,  # type: ignore[arg-type]
+            _quadratic(self.problem),
             self.x0,
             steps=self.steps,
             step_size=self.step_size,
@@ -460,17 +458,28 @@ class GrowingRun(Run):
             sampling=self.sampling,
         )
 
-    @property
+    @cached_property
+    def batch_sizes(self) -> IntArray:
+        """The batch sizes used, shape ``(steps,)``."""
+        return evaluate_batches(self.batch_size, 0, self.steps)
+
+    @cached_property
     def error_second_moment(self) -> FloatArray:
         r""":math:`\mathbb E\|e_k\|^2`, :math:`e_k = g_k - \nabla f(x_k)`, shape ``(steps,)``."""
-        moments = self.expectation
-        errors = moments.gradient_second_moment - moments.gradient_norm_squared
-        return np.asarray(np.maximum(errors[:-1], 0.0))
+        moments, how = SecondMoments(_quadratic(self.problem)), NAMED[self.sampling]
+        factors = np.array(
+            [how.variance_factor(self.problem.n_samples, int(size)) for size in self.batch_sizes]
+        )
+        states = moments.evolve(moments.state(self.x0), self.step_sizes, factors)[:-1]
+        # The factor comes last: next to the gradient's square the noise of large batches would
+        # be lost to rounding.
+        single = moments.gradient_second_moment(states) - moments.gradient_norm_squared(states)
+        return np.asarray(factors * np.maximum(single, 0.0))
 
     def __str__(self) -> str:
-        sizes = evaluate_batches(self.batch_size, 0, self.steps)
-        shown = f"{sizes[0]}" if sizes[0] == sizes[-1] else f"{sizes[0]} to {sizes[-1]}"
-        sampling = resolve(self.sampling).name.replace("_", " ")
+        first, last = self.batch_sizes[[0, -1]]
+        shown = f"{first}" if first == last else f"{first} to {last}"
+        sampling = self.sampling.replace("_", " ")
         return f"{self.problem!r}, {self._steps_shown()}, batch {shown} {sampling}{self._claimed()}"
 
 
@@ -493,26 +502,97 @@ class EpochRun(Claims):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.problem, Ridge):
-            raise ValueError(
-                f"problem: wanted least squares or ridge regression, got {self.problem!r}"
-            )
+        _quadratic(self.problem)
         _validate.integer("epochs", self.epochs, at_least=1)
         _validate.starting_points(self.x0, self.problem.dim, 1)
-        EpochMoments(self.problem, self.step_size, self.order)
+        _ = self.moments
+
+    @cached_property
+    def moments(self) -> EpochMoments:
+        """The exact moments at the ends of epochs."""
+        return EpochMoments(_quadratic(self.problem), self.step_size, self.order)
 
     @cached_property
     def distance_squared(self) -> FloatArray:
         r""":math:`\mathbb E\operatorname{dist}(x, X^*)^2` after 0, 1, ... epochs."""
-        moments = EpochMoments(self.problem, self.step_size, self.order)  # type: ignore[arg-type]
-        return moments.moments.distance_squared(moments.evolve(self.x0, self.epochs))
+        states = self.moments.evolve(self.x0, self.epochs)
+        return self.moments.moments.distance_squared(states)
 
     def __str__(self) -> str:
-        order = self.order if isinstance(self.order, str) else self.order.name
+        order = self.moments.order.name.replace("_", " ")
         return (
-            f"{self.problem!r}, {self.epochs} epochs, {order.replace('_', ' ')}, "
+            f"{self.problem!r}, {self.epochs} epochs, {order}, "
             f"step {self.step_size:.3g}{self._claimed()}"
         )
+
+
+@dataclass(frozen=True, eq=False)
+class TwoSteps(Points):
+    """The first two steps of SGD, a single sample each, from several points.
+
+    Attributes
+    ----------
+    step_size : float
+    sampling : str or Sampling
+        An order, or a sampling that draws afresh at every step.
+    """
+
+    step_size: float = 0.1
+    sampling: str | Sampling = "reshuffled"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _validate.real("step_size", self.step_size, above=0)
+        resolve(self.sampling)
+
+    def second_samples(self, first: int) -> IntArray:
+        """Return the equally likely second samples after the sample `first`, counted from 0."""
+        everyone = np.arange(self.problem.n_samples)
+        how = resolve(self.sampling)
+        if isinstance(how, Cyclic):
+            return everyone[[(first + 1) % len(everyone)]]
+        return np.delete(everyone, first) if isinstance(how, Order) else everyone
+
+    def __str__(self) -> str:
+        sampling = resolve(self.sampling).name.replace("_", " ")
+        return f"{self.problem!r}, {sampling}, step {self.step_size:.3g}{self._claimed()}"
+
+
+@dataclass(frozen=True, eq=False)
+class StationaryEpochs(Claims):
+    """Constant-step SGD on a quadratic, single samples, after infinitely many epochs.
+
+    Attributes
+    ----------
+    step_sizes : array_like of shape (m,)
+    order : {"cyclic", "shuffled_once", "reshuffled", "with_replacement"}
+    """
+
+    step_sizes: ArrayLike
+    order: str = "reshuffled"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _quadratic(self.problem)
+        sizes = _validate.finite_array("step_sizes", self.step_sizes, ndim=1)
+        if (sizes <= 0).any():
+            raise ValueError(f"step_sizes: wanted positive numbers, got {sizes.min():g}")
+        object.__setattr__(self, "step_sizes", sizes)
+        _validate.one_of("order", self.order, {"with_replacement", *ORDERS})
+
+    @cached_property
+    def distance_squared(self) -> FloatArray:
+        r""":math:`\mathbb E\operatorname{dist}(x, X^*)^2` at the ends of epochs, shape ``(m,)``."""
+        problem = _quadratic(self.problem)
+        moments, sizes = SecondMoments(problem), np.asarray(self.step_sizes).tolist()
+        if self.order == "with_replacement":
+            states = [moments.stationary(size) for size in sizes]
+        else:
+            states = [EpochMoments(problem, size, self.order).stationary() for size in sizes]
+        return moments.distance_squared(np.array(states))
+
+    def __str__(self) -> str:
+        return f"{self.problem!r}, {self.order.replace('_', ' ')}{self._claimed()}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -563,11 +643,7 @@ class Stationary(Claims):
     @cached_property
     def moments(self) -> SecondMoments:
         """The moment recursion of the problem."""
-        if not isinstance(self.problem, Ridge):
-            raise ValueError(
-                f"problem: wanted least squares or ridge regression, got {self.problem!r}"
-            )
-        return SecondMoments(self.problem, self.batch_size, self.sampling, self.update)
+        return SecondMoments(_quadratic(self.problem), self.batch_size, self.sampling, self.update)
 
     def __str__(self) -> str:
         momentum = "" if isinstance(self.update, GradientStep) else f", {self.update}"
@@ -620,6 +696,12 @@ class Sequences:
 
     def __str__(self) -> str:
         return f"a pair of sequences of length {len(np.asarray(self.decrease))}"
+
+
+def _quadratic(problem: FiniteSum) -> Ridge:
+    if not isinstance(problem, Ridge):
+        raise ValueError(f"problem: wanted least squares or ridge regression, got {problem!r}")
+    return problem
 
 
 def _batch(setting: OneStep | _SampledRun | Stationary) -> str:
