@@ -129,7 +129,7 @@ def batch_step(
             )
     return {
         "description": "Seconds for one step of SGD on a single chain, gradient and move, against "
-        "the batch size.",
+        "the batch size; each the fastest of at least so many repeats.",
         "settings": {
             "n_samples": n_samples,
             "least_squares": {"dim": dim},
@@ -187,7 +187,8 @@ def parallel(
                 columns.setdefault(f"{weight}_{name}", []).append(_rounded(value))
     return {
         "description": f"Seconds for the gradient of a batch of {batch_size}, spread over workers, "
-        "beside the same in one call and the gradient of one sample.",
+        "beside the same in one call and the gradient of one sample; each the fastest of at least "
+        "so many repeats.",
         "settings": {
             "batch_size": batch_size,
             "n_samples": n_samples,
@@ -326,7 +327,6 @@ def measure(names: Sequence[str], file: Path = FILE, rounds: int = 1) -> None:
             for other in others:
                 for column, values in other["columns"].items():
                     table["columns"][column] = list(map(min, table["columns"][column], values))
-            table["settings"]["rounds"] = rounds
             tables[name] = {**table, "machine": machine()}
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(tables, indent=2, sort_keys=True) + "\n", encoding="utf-8")
