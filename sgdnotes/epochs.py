@@ -6,14 +6,15 @@ On least squares and ridge regression a step with the batch :math:`B` and the st
 is therefore an affine map :math:`\delta \mapsto A_\pi\delta + b_\pi` that depends on the order
 :math:`\pi`.  For few samples all orders can be listed:
 
-- in a fixed order the epoch is one such map;
+- in a fixed order the epoch is one such map, and the run is deterministic;
+- shuffled once, the run is one of n! deterministic ones, and expectations are their averages;
 - reshuffled, it is a new one in every epoch, independent of where the epoch starts, so that mean
-  and second moment obey the average of the maps' linear recursions;
-- shuffled once, the run is one of n! deterministic ones, and expectations are their averages.
+  and second moment obey the average of the maps' linear recursions.
 """
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 
 import numpy as np
@@ -23,7 +24,7 @@ from sgdnotes import _validate
 from sgdnotes._validate import FloatArray
 from sgdnotes.moments import SecondMoments
 from sgdnotes.problems import Ridge
-from sgdnotes.sampling import ORDERS, Order
+from sgdnotes.sampling import ORDERS, Order, Reshuffled
 
 
 class EpochMoments:
@@ -72,10 +73,11 @@ class EpochMoments:
         gradients = problem.component_gradients(problem.minimizer) @ basis.T
         matrix = np.broadcast_to(np.eye(rank), (len(self._batches), rank, rank))
         offset = np.zeros((len(self._batches), rank))
-        for batches in self._batches.swapaxes(0, 1):
-            step = np.eye(rank) - self.step_size * hessians[batches].mean(axis=1)
-            matrix = step @ matrix
-            offset = np.matvec(step, offset) - self.step_size * gradients[batches].mean(axis=1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for batches in self._batches.swapaxes(0, 1):
+                step = np.eye(rank) - self.step_size * hessians[batches].mean(axis=1)
+                matrix = step @ matrix
+                offset = np.matvec(step, offset) - self.step_size * gradients[batches].mean(axis=1)
         return matrix, offset
 
     @cached_property
@@ -97,20 +99,25 @@ class EpochMoments:
         return result
 
     def evolve(self, x0: ArrayLike | None, epochs: int) -> FloatArray:
-        """Return the states after 0, 1, ..., `epochs` epochs, shape ``(epochs + 1, size)``."""
+        """Return the states after 0, 1, ..., `epochs` epochs, shape ``(epochs + 1, size)``.
+
+        Moments too large for floating point are returned as infinity.
+        """
         epochs = _validate.integer("epochs", epochs, at_least=0)
         start = self.moments.state(x0)
         states = np.empty((epochs + 1, len(start)))
         states[0] = start
-        if self.order.name == "shuffled_once":
-            matrices, offsets = self.maps
-            points = np.tile(self.moments.mean_offset(start), (len(offsets), 1))
-            for epoch in range(1, epochs + 1):
-                points = np.matvec(matrices, points) + offsets
-                states[epoch] = self._state_of(points)
-        else:
-            for epoch in range(1, epochs + 1):
-                states[epoch] = self.matrix @ states[epoch - 1]
+        with np.errstate(over="ignore", invalid="ignore"):
+            if isinstance(self.order, Reshuffled):
+                for epoch in range(1, epochs + 1):
+                    states[epoch] = self.matrix @ states[epoch - 1]
+            else:
+                matrices, offsets = self.maps
+                points = np.tile(self.moments.mean_offset(start), (len(offsets), 1))
+                for epoch in range(1, epochs + 1):
+                    points = np.matvec(matrices, points) + offsets
+                    states[epoch] = self._state_of(points)
+        states[~np.isfinite(states)] = np.inf
         return states
 
     def stationary(self) -> FloatArray:
@@ -121,17 +128,19 @@ class EpochMoments:
         ValueError
             If the moments grow without bound.
         """
-        if self.order.name == "shuffled_once":
+        if not isinstance(self.order, Reshuffled):
             matrices, offsets = self.maps
-            radius = float(np.abs(np.linalg.eigvals(matrices)).max())
-            self._check_stable(radius)
+            self._check_stable(matrices)
             fixed = np.linalg.solve(np.eye(self.moments.rank) - matrices, offsets[..., None])
             return self._state_of(np.asarray(fixed[..., 0]))
-        inner = self.matrix[:-1, :-1]
-        self._check_stable(float(np.abs(np.linalg.eigvals(inner)).max()))
+        with np.errstate(over="ignore", invalid="ignore"):
+            inner = self.matrix[:-1, :-1]
+        self._check_stable(inner)
         return np.append(np.linalg.solve(np.eye(len(inner)) - inner, self.matrix[:-1, -1]), 1.0)
 
-    def _check_stable(self, radius: float) -> None:
+    def _check_stable(self, matrices: FloatArray) -> None:
+        finite = np.isfinite(matrices).all()
+        radius = float(np.abs(np.linalg.eigvals(matrices)).max()) if finite else math.inf
         if radius >= 1:
             raise ValueError(
                 f"step_size: wanted one for which the moments stay bounded, got "

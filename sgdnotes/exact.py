@@ -98,7 +98,7 @@ def expected_sgd(
     step_size : float or callable
         A positive number or a schedule ``k -> positive number``.
     batch_size : int or callable, default 1
-        A number or a schedule ``k -> number``.
+        A number or a schedule ``k -> number``, which is asked for the batch at the last point, too.
     sampling : {"with_replacement", "without_replacement"} or Sampling
     update : LinearUpdate, default GradientStep()
         `GradientStep`, `HeavyBall` or `Nesterov`.

@@ -200,6 +200,7 @@ def two_phase_newton(
     if not (callback is None or callable(callback)):
         raise ValueError(f"callback: wanted a function of the trace, got {callback!r}")
     steps = _validate.integer("steps", steps, at_least=2)
+    batch_size = _validate.integer("batch_size", batch_size, at_least=1)
     replicates = _validate.integer("replicates", replicates, at_least=1)
     sizes = {
         "support_step": _constant_step("support_step", support_step, replicates),

@@ -17,14 +17,14 @@ import numpy as np
 from sgdnotes import _validate
 from sgdnotes._validate import FloatArray, IntArray
 from sgdnotes.problems import FiniteSum, LinearModel, Objective, Population, check_problem
-from sgdnotes.sampling import BLOCK, Order, Sampling, WithReplacement, fresh, resolve
+from sgdnotes.sampling import BLOCK, AllSequences, Order, Sampling, WithReplacement, fresh, resolve
 from sgdnotes.schedules import BatchSchedule, evaluate_batches
 
 Stream = Callable[[int, np.random.Generator], Iterator[IntArray]]
 
 
 class Oracle(Protocol):
-    """Something that estimates gradients of a finite sum."""
+    """Something that estimates gradients of a finite sum or of a population."""
 
     def cost(self, problem: Objective, steps: int) -> int:
         """Return how many gradients of single samples the estimates of so many steps take."""
@@ -108,9 +108,9 @@ class Minibatch:
         sampling = resolve(self.sampling)
         independent = isinstance(sampling, WithReplacement)
         scheduled = callable(self.batch_size)
-        if scheduled and isinstance(sampling, Order):
+        if scheduled and isinstance(sampling, (Order, AllSequences)):
             raise ValueError(
-                f"batch_size: wanted one number with the order {sampling.name!r}, got a schedule"
+                f"batch_size: wanted one number with the sampling {sampling.name!r}, got a schedule"
             )
         if isinstance(problem, Population):
             if not independent:

@@ -27,6 +27,7 @@ GROUP = 64  # replicates that share one random generator
 BLOCK = 128  # indices that one replicate draws at a time
 MAX_OUTCOMES = 2**21
 MAX_PERMUTED = 8  # samples whose orders are listed: 8! = 40320
+LARGE = 512  # indices; in larger batches a table tells which samples are taken
 
 
 class Sampling(Protocol):
@@ -320,7 +321,16 @@ def _distinct(draws: IntArray, n_samples: int) -> IntArray:
     ndarray of int, shape (count, batch_size)
         Rows of distinct numbers.
     """
-    batch_size = draws.shape[1]
+    count, batch_size = draws.shape
+    if batch_size > LARGE and n_samples <= 256 * batch_size:
+        # Comparing each index with all before it would take time quadratic in the batch size.
+        taken = np.zeros(n_samples * count, dtype=bool)
+        places = draws.T * count + np.arange(count)  # where samples are in the table
+        for column, last in zip(places, range(n_samples - batch_size, n_samples), strict=True):
+            again = taken[column].nonzero()[0]
+            column[again] = last * count + again
+            taken[column] = True
+        return np.ascontiguousarray((places // count).T)
     small = np.int16 if n_samples <= 2**15 else np.int64  # comparing is what takes the time
     columns = np.ascontiguousarray(draws.T.astype(small, copy=False))
     for column, last in enumerate(range(n_samples - batch_size, n_samples)):

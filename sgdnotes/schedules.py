@@ -81,9 +81,10 @@ def geometric_batches(first: int, ratio: float, largest: int | None = None) -> B
     largest : int, optional
         :math:`B_{\max}`, at most :math:`10^{15}`, which is also what it is when omitted.
     """
-    start = _validate.integer("first", first, at_least=1)
+    start = _validate.integer("first", first, at_least=1, at_most=LARGEST)
     growth = _validate.real("ratio", ratio, at_least=1)
-    cap = _validate.integer("largest", LARGEST if largest is None else largest, at_least=start)
+    wanted = LARGEST if largest is None else largest
+    cap = _validate.integer("largest", wanted, at_least=start, at_most=LARGEST)
     # The logarithm tells when the cap is reached before the power overflows; the tiny reduction
     # keeps rounding from turning a whole number into the next one.
     reached = math.inf if growth == 1 else math.log(cap / start) / math.log(growth)
@@ -118,11 +119,11 @@ def evaluate(step_size: float | Schedule, start: int, stop: int) -> FloatArray:
 def evaluate_batches(batch_size: int | BatchSchedule, start: int, stop: int) -> IntArray:
     """Return the batch sizes of the steps ``start, ..., stop - 1``, each checked to be positive."""
     if not callable(batch_size):
-        size = _validate.integer("batch_size", batch_size, at_least=1)
+        size = _validate.integer("batch_size", batch_size, at_least=1, at_most=LARGEST)
         return np.full(stop - start, size)
     return np.array(
         [
-            _validate.integer(f"batch_size at step {k}", batch_size(k), at_least=1)
+            _validate.integer(f"batch_size at step {k}", batch_size(k), at_least=1, at_most=LARGEST)
             for k in range(start, stop)
         ],
         dtype=np.int64,

@@ -954,6 +954,7 @@ def reshuffled(rng: Rng) -> EpochRun:
         (ridge, one_variable, one_curvature),
         lambda s: 1 / s.constant("max_smoothness"),
         "max_smoothness",
+        orders=("reshuffled", "shuffled_once"),
     )
     if rng.random() < 0.2:
         true = component_strong_convexity(setting.problem)

@@ -13,8 +13,9 @@ from sgdnotes.epochs import EpochMoments
 from sgdnotes.moments import SecondMoments
 from sgdnotes.oracles import Minibatch
 from sgdnotes.problems import LeastSquares, Ridge
-from sgdnotes.sampling import ORDERS, AllOrders, resolve
+from sgdnotes.sampling import ORDERS, AllOrders, AllSequences, WithReplacement, resolve
 from sgdnotes.schedules import evaluate_batches, geometric_batches
+from sgdnotes.theorems import EpochRun
 
 RNG = np.random.default_rng(8)
 A, B = RNG.standard_normal((4, 2)), RNG.standard_normal(4)
@@ -117,6 +118,23 @@ def test_all_orders_average_to_shuffling_once() -> None:
     moments = EpochMoments(problem, 0.15, "shuffled_once")
     exact = moments.moments.gap(moments.evolve(START, 3))
     np.testing.assert_allclose(trace.gap.mean(axis=1), exact[[0, 1, 3]], rtol=1e-12)
+    listed = EpochMoments(problem, 0.15, AllOrders())
+    np.testing.assert_array_equal(listed.evolve(START, 3), moments.evolve(START, 3))
+    np.testing.assert_array_equal(listed.stationary(), moments.stationary())
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_moments_that_overflow_are_infinite(order: str) -> None:
+    states = EpochMoments(PROBLEMS["ridge"], 50.0, order).evolve(START, 300)
+    assert np.isinf(states[-1][:-1]).any()
+    assert not np.isnan(states).any()
+    run = EpochRun(PROBLEMS["ridge"], epochs=300, step_size=50.0, order=order)
+    assert run.distance_squared[-1] == np.inf
+    with pytest.raises(ValueError, match="with spectral radius inf"):
+        EpochMoments(PROBLEMS["ridge"], 1e100, order).stationary()
+    endless = LeastSquares(np.full((2000, 1), 2.0), np.ones(2000))
+    with pytest.raises(ValueError, match="with spectral radius inf"):
+        EpochMoments(endless, 1.0, "cyclic").stationary()
 
 
 def test_an_unstable_epoch_is_refused() -> None:
@@ -204,9 +222,23 @@ BAD: list[tuple[str, Any]] = [
         ),
     ),
     (
+        "batch_size",
+        lambda: sgd(
+            PROBLEMS["ridge"],
+            steps=2,
+            step_size=0.1,
+            batch_size=lambda k: k + 1,
+            sampling=AllSequences(WithReplacement()),
+        ),
+    ),
+    (
         "batch_size at step 0",
         lambda: sgd(PROBLEMS["ridge"], steps=1, step_size=0.1, batch_size=lambda k: 0),
     ),
+    ("batch_size at step 1", lambda: evaluate_batches(lambda k: 10 ** (20 * k), 0, 2)),
+    ("batch_size", lambda: evaluate_batches(10**20, 0, 2)),
+    ("first", lambda: geometric_batches(10**16, 2.0)),
+    ("largest", lambda: geometric_batches(1, 2.0, 10**16)),
     (
         "batch_size at step 0",
         lambda: sgd(PROBLEMS["ridge"], steps=1, step_size=0.1, batch_size=lambda k: 1.5),

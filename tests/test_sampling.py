@@ -207,7 +207,7 @@ def test_all_sequences_run_through_every_sequence_once() -> None:
 def test_resolve() -> None:
     assert set(NAMED) == set(SAMPLINGS)
     for name in SAMPLINGS:
-        assert resolve(name).name.replace(" ", "_") == name
+        assert resolve(name).name == name
         assert resolve(resolve(name)) is resolve(name)
     with pytest.raises(ValueError, match=r"sampling: wanted one of"):
         resolve("alphabetical")
@@ -296,3 +296,14 @@ def test_long_indices_do_not_wrap() -> None:
     draws = drawn(WithoutReplacement(), 10**6, 3, 64, 20)
     assert draws.max() > 2**15
     assert draws.min() >= 0
+
+
+@pytest.mark.parametrize(("n", "batch_size"), [(50, 30), (700, 700), (900, 600), (200_000, 600)])
+def test_large_batches_are_those_of_the_plain_algorithm(n: int, batch_size: int) -> None:
+    ends = np.arange(n - batch_size + 1, n + 1)
+    draws = np.random.default_rng(0).integers(ends, size=(3, batch_size))
+    for row, got in zip(draws.tolist(), _distinct(draws, n).tolist(), strict=True):
+        wanted: list[int] = []
+        for last, t in zip(range(n - batch_size, n), row, strict=True):
+            wanted.append(last if t in wanted else t)
+        assert got == wanted

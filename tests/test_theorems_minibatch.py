@@ -209,6 +209,18 @@ def test_growing_runs_refuse_what_their_moments_do_not_know() -> None:
         GrowingRun(quadratic(1.0), steps=1, step_size=1.0)
     with pytest.raises(ValueError, match="sampling: wanted"):
         growing(1, 10, "cyclic")
+    with pytest.raises(ValueError, match=r"batch_size: wanted .* at least 1"):
+        growing(1, 0)
+    with pytest.raises(ValueError, match="batch_size at step 2: wanted"):
+        growing(3, lambda k: 2 - k)
+    with pytest.raises(ValueError, match=r"batch_size: wanted .* at most 200, got 512"):
+        growing(10, geometric_batches(1, 2.0), "without_replacement")
+
+
+def test_growing_runs_show_all_sizes() -> None:
+    assert "batch 7 with replacement" in str(growing(3, 7))
+    assert "batch 1 to 8 with replacement" in str(growing(4, geometric_batches(1, 2.0)))
+    assert "batch 1 to 5 with replacement" in str(growing(3, lambda k: [1, 5, 1][k]))
 
 
 # ---- the batch size that costs least ----------------------------------------------------------
@@ -278,6 +290,14 @@ def test_nothing_to_do_takes_no_steps() -> None:
     flat = LeastSquares([[1.0, 1.0]], [1.0])
     with pytest.raises(ValueError, match="problem: wanted strongly convex"):
         cheapest_step(BatchChoice(flat, 0.1), 1)
+
+
+def test_what_cannot_be_counted_is_refused() -> None:
+    with pytest.raises(ValueError, match="accuracy: wanted one that floating point reaches"):
+        cheapest_step(BatchChoice(FIT, 1e-30), 1)
+    for size in (0.0, 201.0):
+        with pytest.raises(ValueError, match="batch_size: wanted numbers from 1 to 200"):
+            gradients_needed(BatchChoice(FIT, 0.1), np.array([1.0, size]))
 
 
 def test_claims_of_error_constants_have_names() -> None:

@@ -123,13 +123,15 @@ def test_the_shuffling_radius_attains_its_upper_estimate() -> None:
     assert radius == pytest.approx(shuffling_radius_estimates(setting)[1], rel=1e-13)
 
 
+@pytest.mark.parametrize("order", ["reshuffled", "shuffled_once"])
 @pytest.mark.parametrize("scaled", [0.05, 0.3, 1.0])
 @pytest.mark.parametrize("problem", [BOWL, STEEP_AND_FLAT], ids=repr)
-def test_reshuffling_stays_below_the_bound_with_the_shuffling_radius(
-    problem: Ridge, scaled: float
+def test_random_orders_stay_below_the_bound_with_the_shuffling_radius(
+    problem: Ridge, scaled: float, order: str
 ) -> None:
     step = scaled / problem.max_smoothness
-    setting = EpochRun(problem, epochs=60, step_size=step, x0=np.full(problem.dim, 3.0))
+    start = np.full(problem.dim, 3.0)
+    setting = EpochRun(problem, epochs=60, step_size=step, order=order, x0=start)
     verdict = ALL["thm-reshuffling"].check(setting)
     shrink = (1 - step * component_strong_convexity(problem)) ** problem.n_samples
     sharp = shrink**verdict.index * verdict.observed[0] + sharp_reshuffling_floor(setting)
@@ -147,11 +149,50 @@ def test_the_reshuffling_bound_is_attained_by_two_parabolas() -> None:
     assert sharp_reshuffling_floor(setting) == pytest.approx(1, rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("problem", "step"), [(BOWL, 0.8 / BOWL.max_smoothness), (sorted_signs(2), 1.0)], ids=repr
+)
+def test_the_step_of_the_proof_that_random_orders_share(problem: Ridge, step: float) -> None:
+    # An epoch in any order from any point: the squared distance to x* is at most (1 - γμ)^n times
+    # the old one plus the divergences of the order's own walk, whatever came before.
+    moments = EpochMoments(problem, step, "shuffled_once")
+    matrices, offsets = moments.maps
+    rate, basis = 1 - step * component_strong_convexity(problem), moments.moments.basis
+    n, dim, weight = problem.n_samples, problem.dim, problem.regularization
+    gradients = problem.component_gradients(problem.minimizer)
+    deltas = 5 * np.random.default_rng(2).standard_normal((50, dim))
+    for number, samples in enumerate(itertools.permutations(range(n))):
+        allowance, walk = 0.0, np.zeros(dim)
+        for place, sample in enumerate(samples):
+            bent = (problem.features[sample] @ walk) ** 2 + weight * walk @ walk
+            allowance += rate ** (n - 1 - place) * step * bent
+            walk = walk - step * gradients[sample]
+        np.testing.assert_allclose(walk, 0, atol=1e-13)
+        ends = deltas @ basis.T @ matrices[number].T + offsets[number]
+        bound = rate**n * (deltas**2).sum(axis=1) + allowance
+        assert ((ends**2).sum(axis=1) <= bound * (1 + 1e-12)).all()
+
+
+def test_the_reshuffling_theorem_refuses_a_fixed_order() -> None:
+    with pytest.raises(AssumptionError, match="the order is cyclic"):
+        ALL["thm-reshuffling"].check(EpochRun(BOWL, epochs=2, step_size=0.01, order="cyclic"))
+
+
+def test_the_shuffling_radius_refuses_what_it_cannot_list() -> None:
+    # One curvature: γ L/2 · i(n - i)/(n - 1) σ², largest at i = n/2.
+    assert shuffling_radius(sorted_signs(12), 0.1) == pytest.approx(0.05 * 36 / 11, rel=1e-12)
+    with pytest.raises(ValueError, match=r"n_samples: wanted an integer .* at most 16, got 18"):
+        shuffling_radius(sorted_signs(18), 0.1)
+    with pytest.raises(ValueError, match="problem: wanted a FiniteSum"):
+        shuffling_radius(3, 0.1)  # type: ignore[arg-type]
+
+
 def test_component_strong_convexity() -> None:
     assert component_strong_convexity(BOWL) == 0.3
     assert component_strong_convexity(STEEP_AND_FLAT) == pytest.approx(0.49)
     assert component_strong_convexity(LeastSquares(np.eye(2), [1.0, 2.0])) == 0
     assert component_strong_convexity(ScalarQuadratics([2.0, 0.5])) == 0.5
+    assert component_strong_convexity(LogisticRegression([[1.0], [2.0]], [1.0, -1.0], 0.2)) == 0.2
 
 
 def test_the_bounds_of_reshuffling_by_their_formulas() -> None:
@@ -204,6 +245,13 @@ def test_sorted_signs() -> None:
     for wrong in (0, 3):
         with pytest.raises(ValueError, match="n_samples: wanted"):
             sorted_signs(wrong)
+        with pytest.raises(ValueError, match="n_samples: wanted"):
+            sorted_signs_limit("cyclic", wrong, 0.1)
+    with pytest.raises(ValueError, match="order: wanted one of"):
+        sorted_signs_limit("shuffled_once", 6, 0.1)
+    for step in (0.0, 2.0):
+        with pytest.raises(ValueError, match="step_size: wanted numbers above 0 and below 2"):
+            sorted_signs_limit("cyclic", 6, [0.1, step])
 
 
 def test_the_reshuffled_limit_by_the_covariance_of_a_random_order() -> None:

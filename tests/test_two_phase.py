@@ -304,6 +304,7 @@ NAN = float("nan")
         ("step_size", lambda: online_newton(SMALL, steps=3, step_size=0.0)),
         ("step_size", lambda: online_newton(SMALL, steps=3, step_size=[0.1], replicates=2)),
         ("batch_size", lambda: two_phase(batch_size=31)),
+        ("batch_size", lambda: two_phase(batch_size=lambda k: k + 1)),
         ("batch_size", lambda: LinearizedMinibatch(0)),
         ("sampling", lambda: two_phase(sampling="alphabetical")),
         ("anchor", lambda: LinearizedMinibatch(anchor="end")),

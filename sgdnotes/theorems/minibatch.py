@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sgdnotes import _validate
 from sgdnotes._validate import FloatArray
 from sgdnotes.moments import SecondMoments
 from sgdnotes.problems import LeastSquares, Ridge, ScalarQuadratics, quartic
@@ -18,6 +19,7 @@ from sgdnotes.theorems.base import Assumption, Comparison, Counterexample, Evide
 from sgdnotes.theorems.settings import BatchChoice, GrowingRun, Points
 
 GAP = "E f(x_k) - f*"
+LONGEST = 48  # binary digits of the most steps that are counted
 
 
 # ---- one step with an error -------------------------------------------------------------------
@@ -293,7 +295,11 @@ def gradients_needed(setting: BatchChoice, batch_size: FloatArray) -> FloatArray
     `thm-sgd-strongly-convex` asks for, with batches drawn without replacement.
     """
     problem, mu = setting.problem, setting.constant("strong_convexity")
-    n, size = problem.n_samples, np.asarray(batch_size, dtype=float)
+    n, size = problem.n_samples, _validate.finite_array("batch_size", batch_size)
+    if not ((size >= 1) & (size <= n)).all():
+        raise ValueError(
+            f"batch_size: wanted numbers from 1 to {n}, got {size.min():g} to {size.max():g}"
+        )
     c = np.zeros_like(size) if n == 1 else (n - size) / (size * (n - 1))
     smoothness = (1 - c) * problem.smoothness + c * problem.max_smoothness
     noise = c * problem.gradient_noise_at_minimum
@@ -376,6 +382,11 @@ def cheapest_step(
         sizes = np.exp(np.linspace(low, high, 25))
         counts = [_steps_to(moments, state, accuracy, float(size)) for size in sizes]
         best = int(np.argmin(counts))
+        if counts[best] == math.inf:
+            raise ValueError(
+                f"accuracy: wanted one that floating point reaches within {2**LONGEST:,} steps, "
+                f"got {accuracy:g}"
+            )
         if high - low < 0.02:
             return Cheapest(batch_size, float(sizes[best]), int(counts[best]))
         width = (high - low) / 12
@@ -391,7 +402,7 @@ def _steps_to(
             return 0
         powers = [moments.step(step_size)]
         while not moments.distance_squared(powers[-1] @ state) <= accuracy:
-            if len(powers) == 48:
+            if len(powers) == LONGEST:
                 return math.inf
             powers.append(powers[-1] @ powers[-1])
         # The distance falls until it is within reach, so that the last step outside is found like
@@ -426,8 +437,8 @@ best_batch: Theorem[BatchChoice] = Theorem(
     lecture="07",
     statement=r"Without replacement, $B\max\bigl\{\frac{\mathcal L(B)}\mu, "
     r"\frac{2\sigma_*^2(B)}{\varepsilon\mu^2}\bigr\}$ is least at "
-    r"$B^* = \frac{n(q-(L_{\max}-L))}{nL-L_{\max}+q}$, clipped to $[1, n]$, with "
-    r"$q = \frac{2\sigma_*^2}{\varepsilon\mu}$",
+    r"$B^* = \frac{n(\nu-(L_{\max}-L))}{nL-L_{\max}+\nu}$, clipped to $[1, n]$, with "
+    r"$\nu = \frac{2\sigma_*^2}{\varepsilon\mu}$",
     assumptions=(components_convex, strongly_convex),
     compare=_best_batch,
     tightness="The minimiser is exact; what it minimises is a bound.",

@@ -445,6 +445,9 @@ class GrowingRun(Run):
         super().__post_init__()
         _quadratic(self.problem)
         _validate.one_of("sampling", self.sampling, NAMED)
+        largest = int(self.batch_sizes.max())
+        if self.sampling == "without_replacement":
+            check_batch_size(largest, self.problem)
 
     @cached_property
     def expectation(self) -> Expectation:
@@ -477,8 +480,8 @@ class GrowingRun(Run):
         return np.asarray(factors * np.maximum(single, 0.0))
 
     def __str__(self) -> str:
-        first, last = self.batch_sizes[[0, -1]]
-        shown = f"{first}" if first == last else f"{first} to {last}"
+        least, most = self.batch_sizes.min(), self.batch_sizes.max()
+        shown = f"{least}" if least == most else f"{least} to {most}"
         sampling = self.sampling.replace("_", " ")
         return f"{self.problem!r}, {self._steps_shown()}, batch {shown} {sampling}{self._claimed()}"
 
@@ -516,7 +519,8 @@ class EpochRun(Claims):
     def distance_squared(self) -> FloatArray:
         r""":math:`\mathbb E\operatorname{dist}(x, X^*)^2` after 0, 1, ... epochs."""
         states = self.moments.evolve(self.x0, self.epochs)
-        return self.moments.moments.distance_squared(states)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.nan_to_num(self.moments.moments.distance_squared(states), nan=np.inf)
 
     def __str__(self) -> str:
         order = self.moments.order.name.replace("_", " ")

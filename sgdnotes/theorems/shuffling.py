@@ -10,8 +10,16 @@ from numpy.typing import ArrayLike
 
 from sgdnotes import _validate
 from sgdnotes._validate import FloatArray
-from sgdnotes.problems import FiniteSum, Landscape, LeastSquares, Ridge, ScalarQuadratics
-from sgdnotes.sampling import MAX_PERMUTED, Reshuffled
+from sgdnotes.problems import (
+    FiniteSum,
+    Landscape,
+    LeastSquares,
+    LinearModel,
+    Ridge,
+    ScalarQuadratics,
+    check_problem,
+)
+from sgdnotes.sampling import MAX_PERMUTED
 from sgdnotes.theorems.assumptions import (
     EXACT,
     components_convex,
@@ -22,6 +30,7 @@ from sgdnotes.theorems.base import Assumption, Comparison, Counterexample, Evide
 from sgdnotes.theorems.settings import Claims, EpochRun, StationaryEpochs, TwoSteps
 
 DISTANCE = "E dist(x_T, X*)²"
+MAX_LISTED = 16  # samples whose subsets are listed: 2¹⁶ = 65536
 
 
 def sorted_signs(n_samples: int) -> LeastSquares:
@@ -32,10 +41,15 @@ def sorted_signs(n_samples: int) -> LeastSquares:
     n_samples : int
         An even number.
     """
+    n = _even(n_samples)
+    return LeastSquares(np.ones((n, 1)), np.repeat([1.0, -1.0], n // 2))
+
+
+def _even(n_samples: int) -> int:
     n = _validate.integer("n_samples", n_samples, at_least=2)
     if n % 2:
         raise ValueError(f"n_samples: wanted an even number, got {n}")
-    return LeastSquares(np.ones((n, 1)), np.repeat([1.0, -1.0], n // 2))
+    return n
 
 
 def _listable(setting: Claims) -> Evidence:
@@ -197,11 +211,13 @@ order_bias: Theorem[TwoSteps] = Theorem(
 def component_strong_convexity(problem: FiniteSum) -> float:
     """Return the largest constant with which every component of `problem` is strongly convex.
 
-    A row of more than one column leaves directions in which only the regularisation bends.
+    A row of more than one column leaves directions in which only the regularisation bends, and so
+    does a loss that is straight, or straightens out, somewhere.
     """
-    if isinstance(problem, Ridge):
-        single = problem.features[:, 0] ** 2 if problem.dim == 1 else np.zeros(1)
-        return float(single.min()) + problem.regularization
+    if isinstance(problem, LinearModel):
+        single = isinstance(problem, Ridge) and problem.dim == 1
+        bent = float((problem.features[:, 0] ** 2).min()) if single else 0.0
+        return bent + problem.regularization
     if isinstance(problem, ScalarQuadratics):
         return float(problem.curvatures.min())
     return problem.strong_convexity if isinstance(problem, Landscape) else 0.0
@@ -227,19 +243,19 @@ components_strongly_convex: Assumption[Any] = Assumption(
 )
 
 
+def _random_order(setting: EpochRun) -> Evidence:
+    order = setting.moments.order.name
+    return Evidence(
+        order in {"reshuffled", "shuffled_once"},
+        f"the order is {order.replace('_', ' ')}, in epochs of {setting.moments.steps} steps",
+    )
+
+
 def _step_at_most_smoothness(setting: EpochRun) -> Evidence:
     limit = 1 / setting.constant("max_smoothness")
     return Evidence(
         setting.step_size <= limit * (1 + EXACT),
         f"step size {setting.step_size:.6g}, 1/L_max = {limit:.6g}",
-    )
-
-
-def _shuffled(setting: EpochRun) -> Evidence:
-    order = setting.moments.order.name
-    return Evidence(
-        order == "reshuffled",
-        f"the order is {order.replace('_', ' ')}, in epochs of {setting.moments.steps} steps",
     )
 
 
@@ -259,20 +275,21 @@ def shuffling_radius(problem: FiniteSum, step_size: float) -> float:
     Parameters
     ----------
     problem : FiniteSum
-        With at most 8 samples, all orders of which are listed.
+        With at most 16 samples, all subsets of which are listed.
     step_size : float
         :math:`\gamma > 0`.
     """
     step = _validate.real("step_size", step_size, above=0)
-    orders, minimizer = Reshuffled().permutations(problem.n_samples), problem.minimizer
+    n, minimizer = check_problem(problem).n_samples, problem.minimizer
+    _validate.integer("n_samples", n, at_least=1, at_most=MAX_LISTED)
     values, gradients = problem.component_values(minimizer), problem.component_gradients(minimizer)
     radius = 0.0
-    for count in range(1, problem.n_samples):
+    for count in range(1, n):
         total = 0.0
         # Where an epoch is depends only on which samples it has seen.
-        seen = np.unique(np.sort(orders[:, :count], axis=1), axis=0)
+        seen = list(itertools.combinations(range(n), count))
         for samples in seen:
-            offset = -step * gradients[samples].sum(axis=0)
+            offset = -step * gradients[list(samples)].sum(axis=0)
             distances = problem.component_values(minimizer + offset) - values - gradients @ offset
             total += np.delete(distances, samples).mean()
         radius = max(radius, total / len(seen) / step)
@@ -324,7 +341,8 @@ reshuffling: Theorem[EpochRun] = Theorem(
     title="Random reshuffling",
     kind="inequality",
     lecture="08",
-    statement=r"After T epochs in random orders, $\mathbb E\|x_T-x^*\|^2 \le "
+    statement=r"After T epochs in random orders, drawn once or in every epoch, "
+    r"$\mathbb E\|x_T-x^*\|^2 \le "
     r"(1-\gamma\mu)^{nT}\|x_0-x^*\|^2 + \frac{\gamma^2L_{\max}n\sigma_*^2}{2\mu}$",
     assumptions=(
         components_smooth,
@@ -332,7 +350,11 @@ reshuffling: Theorem[EpochRun] = Theorem(
         Assumption(
             "step at most 1/L_max", r"$0 < \gamma \le \tfrac1{L_{\max}}$", _step_at_most_smoothness
         ),
-        Assumption("reshuffled", "the order of every epoch is drawn afresh, uniformly", _shuffled),
+        Assumption(
+            "reshuffled",
+            "the order is drawn uniformly, once or afresh in every epoch",
+            _random_order,
+        ),
     ),
     compare=_reshuffling,
     tightness=r"Attained by two parabolas of one curvature with $\gamma = 1/L_{\max}$. For short "
@@ -378,14 +400,6 @@ def _step_times_samples(setting: EpochRun) -> Evidence:
     return Evidence(
         setting.step_size <= limit * (1 + EXACT),
         f"step size {setting.step_size:.6g}, 1/(√2 L_max n) = {limit:.6g}",
-    )
-
-
-def _random_order(setting: EpochRun) -> Evidence:
-    order = setting.moments.order.name
-    return Evidence(
-        order in {"reshuffled", "shuffled_once"},
-        f"the order is {order.replace('_', ' ')}, in epochs of {setting.moments.steps} steps",
     )
 
 
@@ -499,12 +513,14 @@ def _short_steps(setting: StationaryEpochs) -> Evidence:
     return Evidence(longest < 2, f"largest step size {longest:.6g}, wanted below 2")
 
 
+FORMULAS = ("cyclic", "reshuffled", "with_replacement")
+
+
 def _named_order(setting: StationaryEpochs) -> Evidence:
-    allowed = ("cyclic", "reshuffled", "with_replacement")
     return Evidence(
-        setting.order in allowed,
+        setting.order in FORMULAS,
         f"the order is {setting.order.replace('_', ' ')}, formulas are given for "
-        f"{len(allowed)}: {', '.join(allowed).replace('_', ' ')}",
+        f"{len(FORMULAS)}: {', '.join(FORMULAS).replace('_', ' ')}",
     )
 
 
@@ -514,12 +530,17 @@ def sorted_signs_limit(order: str, n_samples: int, step_size: ArrayLike) -> Floa
     Parameters
     ----------
     order : {"cyclic", "reshuffled", "with_replacement"}
-        Any other is taken for "reshuffled".
     n_samples : int
+        An even number.
     step_size : array_like
-        Below 2.
+        Above 0 and below 2.
     """
-    gamma, n = np.asarray(step_size, dtype=float), n_samples
+    _validate.one_of("order", order, FORMULAS)
+    gamma, n = _validate.finite_array("step_size", step_size), _even(n_samples)
+    if not ((gamma > 0) & (gamma < 2)).all():
+        raise ValueError(
+            f"step_size: wanted numbers above 0 and below 2, got {gamma.min():g} to {gamma.max():g}"
+        )
     r = 1 - gamma
     if order == "cyclic":
         return np.asarray(((1 - r ** (n // 2)) / (1 + r ** (n // 2))) ** 2)
@@ -533,10 +554,11 @@ def sorted_signs_limit(order: str, n_samples: int, step_size: ArrayLike) -> Floa
 
 def _sorted_order(setting: StationaryEpochs) -> Comparison:
     sizes = np.asarray(setting.step_sizes)
+    order = setting.order if setting.order in FORMULAS else "reshuffled"
     return Comparison(
         index=sizes,
         observed=setting.distance_squared,
-        bound=sorted_signs_limit(setting.order, setting.problem.n_samples, sizes),
+        bound=sorted_signs_limit(order, setting.problem.n_samples, sizes),
         index_name="γ",
         observed_name="E x² after infinitely many epochs",
         bound_name="formula",
