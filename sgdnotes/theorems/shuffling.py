@@ -251,6 +251,11 @@ def _random_order(setting: EpochRun) -> Evidence:
     )
 
 
+random_order: Assumption[Any] = Assumption(
+    "random order", "the order is drawn uniformly, once or afresh in every epoch", _random_order
+)
+
+
 def _step_at_most_smoothness(setting: EpochRun) -> Evidence:
     limit = 1 / setting.constant("max_smoothness")
     return Evidence(
@@ -350,11 +355,7 @@ reshuffling: Theorem[EpochRun] = Theorem(
         Assumption(
             "step at most 1/L_max", r"$0 < \gamma \le \tfrac1{L_{\max}}$", _step_at_most_smoothness
         ),
-        Assumption(
-            "reshuffled",
-            "the order is drawn uniformly, once or afresh in every epoch",
-            _random_order,
-        ),
+        random_order,
     ),
     compare=_reshuffling,
     tightness=r"Attained by two parabolas of one curvature with $\gamma = 1/L_{\max}$. For short "
@@ -362,7 +363,7 @@ reshuffling: Theorem[EpochRun] = Theorem(
     r"$\gamma^3$, and the constant gives away one to three powers of ten.",
     counterexamples=(
         Counterexample(
-            "reshuffled",
+            "random order",
             EpochRun(_LONG, epochs=40, step_size=0.05, order="cyclic"),
             "All samples that pull to the right come first, in every epoch.",
         ),
@@ -436,11 +437,7 @@ reshuffling_convex: Theorem[EpochRun] = Theorem(
             r"$0 < \gamma \le \tfrac1{\sqrt2\,L_{\max}n}$",
             _step_times_samples,
         ),
-        Assumption(
-            "random order",
-            "the order is drawn uniformly, once or afresh in every epoch",
-            _random_order,
-        ),
+        random_order,
     ),
     compare=_reshuffling_convex,
     tightness=r"The order $\gamma^2$ of the floor is right; the rate of a short step is twice as "
