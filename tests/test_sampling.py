@@ -307,3 +307,23 @@ def test_large_batches_are_those_of_the_plain_algorithm(n: int, batch_size: int)
         for last, t in zip(range(n - batch_size, n), row, strict=True):
             wanted.append(last if t in wanted else t)
         assert got == wanted
+
+
+@pytest.mark.parametrize("name", [*SAMPLINGS, *ORDERS])
+@given(
+    replicates=st.integers(1, 70),
+    batch_size=st.sampled_from([1, 2, 4]),
+    block=st.sampled_from([1, 7, 128]),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=10, deadline=None)
+def test_iterates_depend_neither_on_blocks_nor_on_company(
+    name: str, replicates: int, batch_size: int, block: int, seed: int
+) -> None:
+    problem = LeastSquares(np.random.default_rng(0).normal(size=(12, 3)), np.arange(12.0))
+    arguments = {"steps": 40, "step_size": 0.02, "batch_size": batch_size, "sampling": name}
+    many = sgd(problem, replicates=70, rng=seed, **arguments)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sgdnotes.sampling.BLOCK", block)
+        few = sgd(problem, replicates=replicates, rng=seed, **arguments)
+    np.testing.assert_allclose(few.x, many.x[:replicates], rtol=1e-10, atol=1e-10)
