@@ -48,6 +48,8 @@ def descent_filter(step_size: float, steps: ArrayLike, eigenvalues: ArrayLike) -
     """
     eta = _validate.real("step_size", step_size, above=0)
     k = _nonnegative("steps", steps)[:, None]
+    if not (np.isfinite(k) & (k == np.floor(k))).all():
+        raise ValueError(f"steps: wanted whole numbers, got {steps!r}")
     return np.asarray(1 - (1 - eta * _nonnegative("eigenvalues", eigenvalues)) ** k)
 
 
@@ -175,10 +177,13 @@ class FixedDesign:
         return np.asarray(self.eigenvectors @ self.coefficients)
 
     @cached_property
-    def leverage(self) -> FloatArray:
-        """The diagonal of the hat matrix, shape ``(n_samples,)``."""
-        coordinates = self.features @ self.eigenvectors.T
-        return np.asarray((coordinates**2 / self.eigenvalues).sum(axis=1) / self.n_samples)
+    def annihilator(self) -> FloatArray:
+        """I minus the hat matrix, which takes labels to residuals, shape ``(n, n)``."""
+        if len(self.eigenvalues) == self.n_samples:
+            return np.zeros((self.n_samples, self.n_samples))
+        scale = np.sqrt(self.n_samples * self.eigenvalues)
+        left = self.features @ self.eigenvectors.T / scale
+        return np.asarray(np.eye(self.n_samples) - left @ left.T)
 
     def problem(self, rng: int | np.random.Generator | None = None) -> LeastSquares:
         """Return least squares with Gaussian noise in the labels.

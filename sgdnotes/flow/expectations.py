@@ -6,21 +6,22 @@ second moment of :math:`\delta_t = \beta_t - X^+y` obey a linear equation of the
 .. math:: \dot u = -\Sigma u, \qquad
     \dot M = -\Sigma M - M\Sigma + \mathbb E\,A(\beta_t)A(\beta_t)^\top ,
 
-which a matrix exponential solves.  A step of the Euler scheme and a step of SGD are linear maps of
-the same state.  What the noise adds is computed from the process's own factor in the first two
-cases, and from the covariance of a minibatch gradient in the third.
+whose matrix exponential the eigenvectors of a symmetric matrix give at all times at once.  A step
+of the Euler scheme and a step of SGD are linear maps of the same state.  What the noise adds is
+computed from the process's own factor in the first two cases, and from the covariance of a
+minibatch gradient in the third.
 
 Everything is computed for given labels, or on average over the labels of a `FixedDesign`.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg import expm
 
 from sgdnotes import _validate
 from sgdnotes._validate import FloatArray
@@ -28,6 +29,7 @@ from sgdnotes.flow.designs import FixedDesign, Risk, _nonnegative
 from sgdnotes.flow.processes import Process, StochasticGradientFlow
 from sgdnotes.moments import SecondMoments
 from sgdnotes.problems import LeastSquares
+from sgdnotes.sampling import Sampling
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +66,7 @@ class ProcessMoments:
     @property
     def trace_covariance(self) -> FloatArray:
         """The sum of the variances of all coefficients, shape ``(count,)``."""
-        inside = np.trace(self.covariance, axis1=1, axis2=2)
-        return np.asarray(np.maximum(inside, 0.0) + self.outside)
+        return np.asarray(np.trace(self.covariance, axis1=1, axis2=2) + self.outside)
 
     @property
     def gap(self) -> FloatArray:
@@ -84,8 +85,8 @@ class FlowMoments:
 
     Notes
     -----
-    Every run starts at the origin.  With r the rank of the features a state has r(r + 3)/2 + 1
-    entries; a matrix exponential of that size is computed for each time.
+    Every run starts at the origin.  With r the rank of the features a covariance has r(r + 1)/2
+    entries; eigenvectors of a matrix of that size are found once, for all times.
     """
 
     def __init__(self, data: LeastSquares | FixedDesign, process: Process) -> None:
@@ -148,11 +149,8 @@ class FlowMoments:
         matrix[:pairs, -1] = (left @ left.T)[upper]
         if isinstance(self.data, FixedDesign):
             # The residuals at the solution are sigma (I - H) times independent standard variables.
-            coordinates = problem.features @ basis.T / np.sqrt(problem.spectrum * problem.n_samples)
-            for i in range(problem.n_samples):
-                unit = np.eye(1, problem.n_samples, i)[0]
-                residual = self.data.noise * (unit - coordinates @ coordinates[i])
-                single = factor(residual) - constant
+            for column in self.data.noise * self.data.annihilator:
+                single = factor(column) - constant
                 matrix[:pairs, -1] += (single @ single.T)[upper]
         return matrix
 
@@ -162,7 +160,7 @@ class FlowMoments:
         matrix = self._moments.noise_factor * self._moments.noise
         if isinstance(self.data, FixedDesign):
             rows = self.problem.features @ self.problem.row_space.T
-            variances = self.data.noise**2 * (1 - self.data.leverage)
+            variances = self.data.noise**2 * np.diagonal(self.data.annihilator)
             expected = (rows.T * variances) @ rows / self.problem.n_samples
             upper = np.triu_indices(len(expected))
             matrix = matrix.copy()
@@ -205,20 +203,49 @@ class FlowMoments:
 
     # ---- moments --------------------------------------------------------------------------
 
+    @cached_property
+    def _modes(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        r"""The rates and the modes of covariances, and how each part of the first state feeds them.
+
+        The mean falls by known exponentials.  The covariance K obeys :math:`\dot K = LK + f` with
+        an f that is a sum of them, and L is symmetric once entries off the diagonal count
+        :math:`\sqrt2` times; its eigenvectors part the equation into one for each mode.
+        """
+        rank = len(self.problem.spectrum)
+        pairs = rank * (rank + 1) // 2
+        scale = np.where(np.equal(*np.triu_indices(rank)), 1.0, math.sqrt(2))
+        operator = self.generator[:pairs, :pairs] * scale[:, None] / scale
+        size = np.abs(operator).max()
+        if np.abs(operator - operator.T).max() > 1e-8 * size:
+            raise ValueError(
+                f"process: wanted one whose noise depends on second moments by a symmetric map, "
+                f"got {self.process!r}"
+            )
+        rates, vectors = np.linalg.eigh((operator + operator.T) / 2)
+        fed = vectors.T @ (scale[:, None] * self.noise[:pairs] * self.state)
+        return rates, vectors / scale[:, None], fed
+
     def flow(self, times: ArrayLike) -> ProcessMoments:
         """Return the moments of the process.
 
         Parameters
         ----------
         times : array_like of shape (count,)
-            At least 0, finite.
+            At least 0; infinity is allowed if the moments stay bounded.
         """
         at = _nonnegative("times", times)
-        if not np.isfinite(at).all():
-            raise ValueError("times: wanted finite numbers, got an infinite one; see `stationary`")
-        states = np.array([expm(t * self.generator) @ self.state for t in at])
+        rates, modes, fed = self._modes
+        if np.isinf(at).any():
+            self._check_bounded()
+        decay = -np.diagonal(self._moments.drift)
+        slower = np.maximum(rates[:, None], -decay)
+        apart = np.abs(rates[:, None] + decay)
+        packed = np.zeros((len(at), len(rates)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for row, t in enumerate(at):
+                packed[row] = modes @ (fed * _convolution(slower, apart, t)).sum(axis=1)
         shrink = np.exp(-at[:, None] * self.problem.spectrum)
-        return self._moments_of(at, states.reshape(len(at), len(self.state)), shrink)
+        return self._moments_of(at, packed, shrink)
 
     def euler(self, time_step: float, steps: int) -> ProcessMoments:
         """Return the moments of the Euler scheme after 0, 1, ..., `steps` steps.
@@ -229,7 +256,7 @@ class FlowMoments:
         steps : int
         """
         h = _validate.real("time_step", time_step, above=0)
-        return self._iterated(self.euler_step(h), h, steps)
+        return self._iterated(h * self.noise, h, steps)
 
     def sgd(self, steps: int) -> ProcessMoments:
         """Return the moments of SGD after 0, 1, ..., `steps` steps.
@@ -238,32 +265,47 @@ class FlowMoments:
         ----------
         steps : int
         """
-        return self._iterated(self.sgd_step(), self._sgd.step_size, steps)
+        eta = self._sgd.step_size
+        return self._iterated(eta**2 * self._gradient_noise, eta, steps)
 
-    def _iterated(self, step: FloatArray, size: float, steps: int) -> ProcessMoments:
+    def _iterated(self, noise: FloatArray, size: float, steps: int) -> ProcessMoments:
+        """Iterate steps of this size, of which each adds `noise` times the state."""
         steps = _validate.integer("steps", steps, at_least=0)
-        states = np.empty((steps + 1, len(self.state)))
-        states[0] = self.state
-        for k in range(steps):
-            states[k + 1] = step @ states[k]
-        counts = np.arange(steps + 1)
-        shrink = np.asarray((1 - size * self.problem.spectrum) ** counts[:, None])
-        return self._moments_of(np.asarray(size * counts, dtype=float), states, shrink)
+        moments = self._moments
+        still = np.diagonal(moments.constant + size * moments.drift + size**2 * moments.square)
+        pairs = len(still) - len(self.problem.spectrum) - 1
+        # The covariance and what the mean contributes to the state are moved separately: their
+        # sum would hide a covariance that is small next to the square of the mean.
+        packed, steady = np.zeros((steps + 1, pairs)), self.state
+        with np.errstate(over="ignore", invalid="ignore"):
+            for k in range(steps):
+                added = noise[:pairs, :pairs] @ packed[k] + noise[:pairs] @ steady
+                packed[k + 1] = still[:pairs] * packed[k] + added
+                steady = still * steady
+            counts = np.arange(steps + 1)
+            shrink = np.asarray((1 - size * self.problem.spectrum) ** counts[:, None])
+        return self._moments_of(np.asarray(size * counts, dtype=float), packed, shrink)
 
     def _moments_of(
-        self, times: FloatArray, states: FloatArray, shrink: FloatArray
+        self, times: FloatArray, packed: FloatArray, shrink: FloatArray
     ) -> ProcessMoments:
-        second, _ = self._start
-        explained = shrink[:, :, None] * second * shrink[:, None, :]
-        found = self._moments.second_moment(states)
-        directions = self.problem.dim - len(self.problem.spectrum)
+        second, mean = self._start
+        packed = np.where(np.isfinite(packed), packed, np.inf)
+        covariance = self._moments.second_moment(
+            np.hstack([packed, np.zeros((len(times), len(mean) + 1))])
+        )
+        directions = self.problem.dim - len(mean)
         return ProcessMoments(
             times=times,
-            second_moment=found,
-            covariance=found - explained,
-            mean=self._moments.mean_offset(states),
+            second_moment=covariance + shrink[:, :, None] * second * shrink[:, None, :],
+            covariance=covariance,
+            mean=shrink * mean,
             shrink=shrink,
-            outside=self.process.outside * directions * times,
+            outside=(
+                self.process.outside * directions * times
+                if self.process.outside * directions
+                else np.zeros(len(times))
+            ),
             eigenvalues=self.problem.spectrum,
             eigenvectors=self.problem.row_space,
         )
@@ -273,8 +315,14 @@ class FlowMoments:
     @property
     def growth(self) -> float:
         """The rate at which second moments of the process grow in the long run, if positive."""
-        pairs = len(self.state) - len(self.problem.spectrum) - 1
-        return float(np.linalg.eigvals(self.generator[:pairs, :pairs]).real.max())
+        return float(self._modes[0].max())
+
+    def _check_bounded(self) -> None:
+        if self.growth >= 0:
+            raise ValueError(
+                f"process: wanted one whose moments stay bounded, got {self.process!r}, "
+                f"which grow at the rate {self.growth:.6g}"
+            )
 
     def stationary(self) -> FloatArray:
         """Return the second moment that the process tends to, shape ``(r, r)``.
@@ -284,14 +332,7 @@ class FlowMoments:
         ValueError
             If its second moments grow without bound.
         """
-        if self.growth >= 0:
-            raise ValueError(
-                f"process: wanted one whose moments stay bounded, got {self.process!r}, "
-                f"which grow at the rate {self.growth:.6g}"
-            )
-        inner = self.generator[:-1]
-        fixed = np.append(np.linalg.solve(inner[:, :-1], -inner[:, -1]), 1.0)
-        return self._moments.second_moment(fixed)
+        return np.asarray(self.flow([np.inf]).second_moment[0])
 
     # ---- risks ----------------------------------------------------------------------------
 
@@ -310,9 +351,78 @@ class FlowMoments:
         linear = self.data.risk_of_filter(1 - moments.shrink, metric)
         weights = self.data.weights(metric)
         inside = self.problem.row_space @ weights @ self.problem.row_space.T
-        sampling = np.einsum("tjk,jk->t", moments.covariance, inside)
+        with np.errstate(invalid="ignore"):
+            sampling = np.asarray(np.einsum("tjk,jk->t", moments.covariance, inside))
+        sampling = np.where(np.isfinite(moments.trace_covariance), sampling, np.inf)
         directions = self.problem.dim - len(self.problem.spectrum)
         if directions:
             share = (np.trace(weights) - np.trace(inside)) / directions
             sampling = sampling + share * moments.outside
         return Risk(linear.bias_squared, linear.variance, np.asarray(sampling))
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The step sizes from which second moments grow without bound.
+
+    Attributes
+    ----------
+    sgd : float
+        For SGD.
+    flow : float
+        For its stochastic gradient flow; infinite without noise.
+    """
+
+    sgd: float
+    flow: float
+
+
+def stability_thresholds(
+    problem: LeastSquares,
+    batch_size: int = 1,
+    sampling: str | Sampling = "with_replacement",
+) -> Thresholds:
+    r"""Return up to which step size second moments of SGD and of its flow stay bounded.
+
+    On symmetric matrices let :math:`S` take M to :math:`\Sigma M + M\Sigma` and :math:`cB` to what
+    it adds to the covariance of a minibatch gradient.  The flow moves M by
+    :math:`-S + \eta cB`, a step of SGD by :math:`I - \eta S + \eta^2(\Sigma\otimes\Sigma + cB)`.
+    All these maps are symmetric and B is positive semidefinite, so that the thresholds are the
+    reciprocals of generalised eigenvalues.
+
+    Parameters
+    ----------
+    problem : LeastSquares
+    batch_size : int, default 1
+    sampling : {"with_replacement", "without_replacement"} or Sampling
+
+    Returns
+    -------
+    Thresholds
+    """
+    if not isinstance(problem, LeastSquares):
+        raise ValueError(f"problem: wanted least squares, got {problem!r}")
+    moments = SecondMoments(problem, batch_size, sampling)
+    pairs = moments.rank * (moments.rank + 1) // 2
+    upper = np.triu_indices(moments.rank)
+    # Entries off the diagonal count sqrt(2) times, in which scale the maps are symmetric.
+    scale = np.where(np.equal(*upper), 1.0, math.sqrt(2))
+    root = np.sqrt(-np.diagonal(moments.drift)[:pairs])
+    noise = moments.noise_factor * moments.noise[:pairs, :pairs] * scale[:, None] / scale
+    square = np.diagonal(moments.square)[:pairs]
+
+    def threshold(growth: FloatArray) -> float:
+        largest = float(np.linalg.eigvalsh(growth / root[:, None] / root)[-1])
+        # What is left of no noise at all is rounding.
+        return 1 / largest if largest > 1e-13 * problem.smoothness else math.inf
+
+    return Thresholds(sgd=threshold(np.diag(square) + noise), flow=threshold(noise))
+
+
+def _convolution(slower: FloatArray, apart: FloatArray, t: float) -> FloatArray:
+    r"""Return :math:`\int_0^te^{a(t - \tau)}e^{b\tau}d\tau`, max(a, b) and abs(a - b) given."""
+    gap = np.where(apart > 0, apart, 1.0)
+    if np.isinf(t):  # wanted only where a < 0 and b <= 0
+        return np.asarray(np.where(slower == 0, 1 / gap, 0.0))
+    length = np.where(apart > 0, -np.expm1(-t * gap) / gap, t)
+    return np.asarray(np.exp(t * slower) * length)
