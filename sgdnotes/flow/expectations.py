@@ -157,6 +157,8 @@ class FlowMoments:
     @cached_property
     def _gradient_noise(self) -> FloatArray:
         """The same from the covariance of a minibatch gradient, for a step of SGD of unit size."""
+        if self.problem.n_samples == 1:
+            return np.zeros_like(self._moments.constant)  # of the difference only rounding is left
         matrix = self._moments.noise_factor * self._moments.noise
         if isinstance(self.data, FixedDesign):
             rows = self.problem.features @ self.problem.row_space.T
