@@ -20,6 +20,7 @@ from benchmarks.contestants import (
     seconds,
     single_chain,
 )
+from benchmarks.diffusion import table as diffusion_table
 
 PRECISION = 1e-3  # the relative error to which simulation is scaled
 
@@ -99,6 +100,7 @@ def main(arguments: list[str] | None = None) -> None:
         f"{PRECISION:.1%} takes {needed:,.0f} of them: {shown(simulated)} against {shown(exact)}\n"
         f"    largest |simulated - exact| in standard errors: {z.max():.1f}"
     )
+    print(f"\n{diffusion_table(quick=case is QUICK)}")
 
 
 def shown(value: float) -> str:
