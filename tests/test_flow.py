@@ -33,6 +33,7 @@ from sgdnotes.flow import (
     stability_thresholds,
     tuned_risk_ratio,
 )
+from sgdnotes.flow.expectations import _convolution
 from sgdnotes.problems import LeastSquares, Ridge
 
 SAMPLINGS = ("with_replacement", "without_replacement")
@@ -564,6 +565,8 @@ def test_thresholds_in_closed_form() -> None:
     assert found.flow == pytest.approx(2 * s / (fourth - s**2))
     alone = stability_thresholds(LeastSquares([[2.0, 1.0]], [1.0]))
     assert (alone.sgd, alone.flow) == (pytest.approx(2 / 5), np.inf)
+    for seed in range(20):  # whatever the rounding of a single row leaves
+        assert stability_thresholds(data(1, 3, seed)).flow == np.inf
     whole = stability_thresholds(data(6, 2), 6, "without_replacement")
     assert (whole.sgd, whole.flow) == (pytest.approx(2 / data(6, 2).smoothness), np.inf)
 
@@ -765,6 +768,8 @@ def test_under_interpolation_the_noise_dies_out() -> None:
     # Far below rounding of the first values it still falls at the rate that it should.
     rate = np.log(found.trace_covariance[3] / found.trace_covariance[2]) / 1800
     assert rate == pytest.approx(moments.growth, rel=1e-2)
+    faded = found.mean[1] / found.mean[0]
+    np.testing.assert_allclose(faded, np.exp(-59 * of.eigenvalues), rtol=1e-10)
     assert FlowBounds(of, 0.02, 5).least_loss == 0
     noisy = FlowMoments(of, ConstantCovarianceFlow(0.02, 5)).flow([2000.0])
     assert noisy.trace_covariance[0] > 0.01
@@ -1015,7 +1020,19 @@ def test_which_metrics_share_the_eigenvectors() -> None:
     assert not commutes(DESIGN, np.diag([1.0, 2.0]))
 
 
-def test_a_bound_integrates_to_what_quad_says() -> None:
+def test_rates_that_agree() -> None:
+    t, same = 1.7, np.array([0.0, 1e-17, 1e-9])
+    found = _convolution(np.full(3, -0.4), same, t)
+    np.testing.assert_allclose(found, t * np.exp(-0.4 * t), rtol=1e-8)
+    # The covariance fades at the rate of the mean, which feeds it.
+    problem = LeastSquares([[1.0], [3.0]], [1.0, -1.0])
+    moments = FlowMoments(problem, StochasticGradientFlow(5 / 16))
+    assert moments.growth == pytest.approx(-problem.spectrum[0])
+    packed = expm(t * moments.generator) @ moments.state
+    assert moments.flow([t]).second_moment[0, 0, 0] == pytest.approx(packed[0], rel=1e-12)
+
+
+def test_the_covariance_is_what_quad_says() -> None:
     """A direct look at the convolution behind all times: one direction, one exponential."""
     problem = LeastSquares([[1.0], [2.0]], [1.0, -1.0])
     moments = FlowMoments(problem, StochasticGradientFlow(0.1))
