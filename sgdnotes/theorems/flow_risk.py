@@ -614,7 +614,8 @@ excess_risk: Theorem[FlowRiskRun] = Theorem(
     lecture="11",
     statement=r"with $\alpha$ and $\omega_j$ as in the theorem on the covariance, "
     r"$\bar F_0 = \frac12(\beta_*^\top\Sigma\beta_*+\sigma^2)$, "
-    r"$\bar F_* = \sigma^2\frac{n-r}{2n}$ and $\bar\gamma = \frac{2\mu}\alpha\bar F_*$, for all $t \ge 0$: "
+    r"$\bar F_* = \sigma^2\frac{n-r}{2n}$ and $\bar\gamma = \frac{2\mu}\alpha\bar F_*$, "
+    r"for all $t \ge 0$: "
     r"$\operatorname{Risk}(\beta_t)-\operatorname{Risk}(\hat\beta^{\mathrm{ridge}}_{1/t}) \le "
     r"(c_0^2-1)\operatorname{Var}(\hat\beta^{\mathrm{ridge}}_{1/t}) + \eta c\sum_{s_j>0}"
     r"\frac{w_j\omega_j}{s_j}\bigl[(\bar F_0-\bar\gamma)\frac{s_j}{s_j-\alpha/2}"
