@@ -20,6 +20,7 @@ from benchmarks.contestants import (
     seconds,
     single_chain,
 )
+from benchmarks.diffusion import table as diffusion_table
 from benchmarks.drawing import (
     DRAWS,
     Draw,
@@ -112,6 +113,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     for draw in DRAWS:
         print_drawing(replace(draw, indices=1, peer_indices=1, repeats=1) if quick else draw)
+    print(f"\n{diffusion_table(quick=quick)}")
 
 
 def print_drawing(draw: Draw) -> None:

@@ -29,16 +29,14 @@ class Oracle(Protocol):
     def cost(self, problem: Objective, steps: int) -> int:
         """Return how many gradients of single samples the estimates of so many steps take."""
 
-    def draws(
-        self, problem: Objective, replicates: int, rng: np.random.Generator
-    ) -> Iterator[IntArray]:
+    def draws(self, problem: Objective, replicates: int, rng: np.random.Generator) -> Iterator[Any]:
         """Yield blocks of draws; the first axis counts steps, the second replicates."""
 
     def init(self, problem: Objective, x: FloatArray) -> Any:
         """Return the state at the start, None for an oracle without memory."""
 
     def gradient(
-        self, problem: Objective, x: FloatArray, draw: IntArray, state: Any
+        self, problem: Objective, x: FloatArray, draw: Any, state: Any
     ) -> tuple[FloatArray, Any]:
         """Return the estimates at `x`, shape ``(replicates, dim)``, and the next state."""
 

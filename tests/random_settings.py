@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sgdnotes.flow import FixedDesign, FlowBounds, stability_thresholds
 from sgdnotes.moments import SecondMoments
 from sgdnotes.problems import (
     FiniteSum,
@@ -37,14 +38,20 @@ from sgdnotes.theorems import (
     BatchChoice,
     Claims,
     Descent,
+    DiffusionRun,
     EpochRun,
+    EulerRun,
+    FlowRiskRun,
     GlobalBound,
+    GradientFlowRun,
     GrowingRun,
     LocalDescent,
     MomentumRun,
     OneStep,
+    OracleTuning,
     Points,
     ProjectedRun,
+    RiskComparison,
     Sequences,
     Stationary,
     StationaryEpochs,
@@ -979,6 +986,172 @@ def sorted_samples(rng: Rng) -> StationaryEpochs:
     )
 
 
+# ---- flows ------------------------------------------------------------------------------------
+
+
+def moving(rng: Rng) -> LeastSquares:
+    """Least squares of any rank, sometimes as simple as can be or fitted without residuals."""
+    kind = rng.random()
+    if kind < 0.15:  # rows of equal length along a line, and often no gradient at the origin
+        n = int(rng.integers(2, 8))
+        signs = rng.choice([-1.0, 1.0], size=n)
+        b = rng.standard_normal(n)
+        if rng.random() < 0.7:
+            b = signs * (b - b.mean())
+        return LeastSquares(signs[:, None] * float(10 ** rng.uniform(-0.5, 0.5)), b)
+    if kind < 0.3:  # no residuals
+        a = features(rng, *shape(rng, 5, 8))
+        return LeastSquares(a, a @ rng.standard_normal(a.shape[1]))
+    n, p = shape(rng, 9, 4)
+    return LeastSquares(features(rng, n, p), rng.standard_normal(n))
+
+
+def diffusion(rng: Rng, problem: LeastSquares, most: float = 0.95) -> dict[str, Any]:
+    """A batch, a sampling, a step up to the threshold of SGD, and times around a unit of it."""
+    size = int(rng.integers(1, problem.n_samples + 1)) if rng.random() < 0.5 else 1
+    sampling = str(rng.choice(SAMPLINGS))
+    limit = stability_thresholds(problem, size, sampling).sgd
+    return {
+        "step_size": float(limit * rng.uniform(0.02, most)),
+        "batch_size": size,
+        "sampling": sampling,
+        "times": np.sort(4 * rng.random(3)) / problem.smoothness,
+    }
+
+
+def diffusion_run(rng: Rng) -> DiffusionRun:
+    """Any flow, at times that the fastest direction sees."""
+    problem = moving(rng)
+    return DiffusionRun(problem, **diffusion(rng, problem))
+
+
+def euler_run(rng: Rng) -> EulerRun:
+    """Any flow, sometimes with a step too large for SGD."""
+    problem = moving(rng)
+    return EulerRun(problem, steps=int(rng.integers(1, 60)), **diffusion(rng, problem, 1.1))
+
+
+def bounded_flow(rng: Rng, below: float = 1.5) -> DiffusionRun:
+    """A step around the one from which the bound grows, at times from early to late."""
+    problem = moving(rng)
+    chosen = diffusion(rng, problem)
+    largest = FlowBounds(problem, 1.0, chosen["batch_size"], chosen["sampling"]).largest_step
+    if np.isfinite(largest):
+        chosen["step_size"] = float(largest * rng.uniform(0.02, below))
+    times = np.append(0.0, np.geomspace(1e-3, 1e2, 31)) / problem.smoothness
+    return DiffusionRun(problem, **{**chosen, "times": times})
+
+
+def noisy_flow(rng: Rng) -> DiffusionRun:
+    """A step for which the bound has a limit, and minibatches that make noise."""
+    while True:
+        setting = bounded_flow(rng, 0.97)
+        if 0 < setting.bounds.alpha < 2 * setting.bounds.mu:
+            return setting
+
+
+def quiet_flow(rng: Rng) -> DiffusionRun:
+    """Labels that can be fitted, a stable step and a time by which all is over."""
+    a = features(rng, *shape(rng, 4, 6))
+    problem = LeastSquares(a, a @ rng.standard_normal(a.shape[1]))
+    chosen = diffusion(rng, problem)
+    growth = DiffusionRun(problem, **chosen).moments.growth
+    return DiffusionRun(problem, **{**chosen, "times": np.linspace(0, 40, 21) / -growth})
+
+
+def flow_solution(rng: Rng) -> GradientFlowRun:
+    """Any features, and times up to fifty units."""
+    problem = least_squares(rng)
+    return GradientFlowRun(problem, times=np.append(0, 50 * rng.random(4)) / problem.smoothness)
+
+
+def single_scale(rng: Rng, n: int, p: int) -> np.ndarray:
+    """Features whose singular values all agree."""
+    left, _, right = np.linalg.svd(rng.standard_normal((n, p)), full_matrices=False)
+    return np.asarray(left @ right * 10 ** rng.uniform(-1, 1))
+
+
+def flow_and_ridge(rng: Rng) -> GradientFlowRun:
+    """Any features, often of a single scale, over a wide grid of times."""
+    n, p = shape(rng)
+    a = single_scale(rng, n, p) if rng.random() < 0.3 else features(rng, n, p)
+    problem = LeastSquares(a, rng.standard_normal(n))
+    times = np.append(0, np.geomspace(1e-2, 1e4, 241)) / problem.smoothness
+    return GradientFlowRun(problem, times)
+
+
+def design(rng: Rng, most_columns: int = 6) -> FixedDesign:
+    """More rows than columns or fewer; Gaussian, correlated, heavy-tailed, equal or odd rows."""
+    n = int(rng.integers(1, 16))
+    p = int(rng.integers(1, most_columns + 1))
+    kind = rng.integers(5)
+    if kind == 0:
+        a = rng.standard_normal((n, p))
+    elif kind == 1:  # neighbouring columns correlated
+        distances = np.abs(np.subtract.outer(np.arange(p), np.arange(p)))
+        a = rng.standard_normal((n, p)) @ np.linalg.cholesky(0.7**distances).T
+    elif kind == 2:
+        a = rng.standard_t(3, size=(n, p))
+    elif kind == 3:
+        a = single_scale(rng, n, p)
+    else:
+        a = features(rng, n, p)
+    noise = float(rng.choice([0.0, 0.1, 1.0, 10.0]))
+    return FixedDesign(a, rng.standard_normal(p) / math.sqrt(p), noise)
+
+
+def weighting(rng: Rng, of: FixedDesign) -> Any:
+    """Estimation, prediction, or any weights along the eigenvectors."""
+    kind = rng.integers(3)
+    if kind < 2:
+        return ("estimation", "prediction")[kind]
+    return (of.eigenvectors.T * rng.random(len(of.eigenvalues))) @ of.eigenvectors
+
+
+WIDE_TIMES = np.geomspace(1e-2, 1e4, 61)
+
+
+def risk_comparison(rng: Rng) -> RiskComparison:
+    """Any design over a wide grid of times."""
+    chosen = design(rng)
+    times = np.append(0, np.geomspace(1e-2, 1e4, 241)) / chosen.noiseless.smoothness
+    return RiskComparison(chosen, times, weighting(rng, chosen))
+
+
+def flow_risk(rng: Rng) -> FlowRiskRun:
+    """Any design, a step around the one from which the bound grows, and times without units."""
+    chosen = design(rng)
+    n = chosen.n_samples
+    size = int(rng.integers(1, n + 1)) if rng.random() < 0.5 else 1
+    sampling = str(rng.choice(SAMPLINGS))
+    largest = FlowBounds(chosen, 1.0, size, sampling).largest_step
+    share = 10 ** rng.uniform(-3, 0.1)
+    return FlowRiskRun(
+        chosen,
+        WIDE_TIMES,
+        weighting(rng, chosen),
+        step_size=float(share * largest) if np.isfinite(largest) else 0.1,
+        batch_size=size,
+        sampling=sampling,
+    )
+
+
+def tuning(rng: Rng) -> OracleTuning:
+    """An isotropic prior, sometimes on a design of a single scale that is hardest for the flow."""
+    chosen = design(rng, 4)
+    n, p = chosen.n_samples, chosen.dim
+    variance = float(10 ** rng.uniform(-2, 2))
+    noise = math.sqrt(variance * chosen.noiseless.smoothness * n) * float(10 ** rng.uniform(-1, 1))
+    largest = stability_thresholds(chosen.noiseless).flow
+    return OracleTuning(
+        chosen.features,
+        noise,
+        variance * np.eye(p),
+        times=np.geomspace(1e-3, 1e3, 13) / chosen.noiseless.smoothness,
+        step_size=float(10 ** rng.uniform(-3, -0.5)) * (largest if np.isfinite(largest) else 1.0),
+    )
+
+
 GENERATORS: dict[str, Callable[[Rng], Any]] = {
     "lem-smoothness-chain": lambda rng: Claims(pick(rng, CONVEX)),
     "prop-minimum-norm": from_the_row_space,
@@ -1071,4 +1244,16 @@ GENERATORS: dict[str, Callable[[Rng], Any]] = {
         "max_smoothness",
     ),
     "thm-lower-bound": linear_method,
+    "thm-flow-moments": diffusion_run,
+    "lem-euler-moments": euler_run,
+    "prop-flow-stability": diffusion_run,
+    "thm-gradient-flow": flow_solution,
+    "thm-flow-ridge": risk_comparison,
+    "prop-flow-ridge-coefficients": flow_and_ridge,
+    "lem-flow-loss": bounded_flow,
+    "thm-flow-covariance": bounded_flow,
+    "thm-excess-risk": flow_risk,
+    "prop-second-term-peak": noisy_flow,
+    "prop-third-term": quiet_flow,
+    "thm-oracle-tuning": tuning,
 }

@@ -27,12 +27,15 @@ LECTURES = {
     "07": "07-minibatches",
     "08": "08-order",
     "09": "09-landscapes",
+    "10": "10-sde",
+    "11": "11-implicit-regularisation",
 }
 
 # The items of the sources that the existing lectures owe the reader, and the entries of the errata.
 DUE = [f"m{i}" for i in range(1, 26)] + [f"r{i}" for i in range(1, 33)]
-DUE_ERRATA = ["3", "8", "9", "10", "11", "12", "13", "14", "15", "16", "17-m4", "17-m5", "18", "19"]
-DUE_ERRATA += ["32", "33"]
+DUE += [f"a{i}" for i in range(1, 19)]
+DUE_ERRATA = ["2", "3", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16", "17-m4", "17-m5", "18", "19"]
+DUE_ERRATA += [str(i) for i in range(27, 34)]
 DUE_ERRATA += ["34-m1", "34-m7", "34-r1"]
 COUNTS = {"M": 25, "R": 32, "A": 18, "S": 20}
 

@@ -37,6 +37,7 @@ FLOORS: dict[str, int] = {
     "moments": 2,
     "engine": 2,
     "epochs": 3,
+    "flow": 3,
     "methods": 3,
     "exact": 3,
     "rates": 4,

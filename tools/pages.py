@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from sgdnotes.flow import FixedDesign, FlowBounds
 from sgdnotes.problems import (
     LeastAbsoluteDeviations,
     LeastSquares,
@@ -38,14 +39,20 @@ from sgdnotes.theorems import (
     Claims,
     Counterexample,
     Descent,
+    DiffusionRun,
     EpochRun,
+    EulerRun,
+    FlowRiskRun,
     GlobalBound,
+    GradientFlowRun,
     GrowingRun,
     LocalDescent,
     MomentumRun,
     OneStep,
+    OracleTuning,
     Points,
     ProjectedRun,
+    RiskComparison,
     Sequences,
     Stationary,
     StationaryEpochs,
@@ -70,6 +77,8 @@ LECTURES = {
     "07": ("07-minibatches", "Minibatches"),
     "08": ("08-order", "The order of the samples"),
     "09": ("09-landscapes", "Landscapes"),
+    "10": ("10-sde", "From SGD to a stochastic differential equation"),
+    "11": ("11-implicit-regularisation", "Implicit regularisation"),
 }
 
 INTRODUCTION = """\
@@ -127,6 +136,11 @@ def settings() -> dict[str, Any]:
         "error_ratio": 1 / 1.2,
     }
     bowl = Ridge(features[:4, :2], fit.targets[:4], 0.3)
+    times = np.geomspace(1e-2, 1e4, 61)
+    design = FixedDesign(features, rng.normal(size=5) / np.sqrt(5), 1.0)
+    gentle = 0.1 * FlowBounds(design, 1.0, batch_size=4).largest_step
+    flowing = DiffusionRun(fit, step_size=gentle, times=times, batch_size=4)
+    underdetermined = LeastSquares(features[:4], fit.targets[:4])
     return {
         "lem-smoothness-chain": Claims(fit),
         "prop-least-squares": Points(fit, points=cloud),
@@ -226,6 +240,22 @@ def settings() -> dict[str, Any]:
         ),
         "prop-sgd-stability": StochasticRun(
             ScalarQuadratics([0.2, 3.8]), steps=12, step_size=0.5, x0=[1.0]
+        ),
+        "thm-flow-moments": DiffusionRun(fit, step_size=0.1, times=[0.1, 0.5, 2.0], batch_size=4),
+        "lem-euler-moments": EulerRun(fit, step_size=0.1, batch_size=4, steps=1000),
+        "prop-flow-stability": flowing,
+        "thm-gradient-flow": GradientFlowRun(solvable, times=[0.0, 0.1, 1.0, 10.0]),
+        "thm-flow-ridge": RiskComparison(design, times),
+        "prop-flow-ridge-coefficients": GradientFlowRun(fit, times),
+        "lem-flow-loss": flowing,
+        "thm-flow-covariance": flowing,
+        "thm-excess-risk": FlowRiskRun(design, times, step_size=gentle, batch_size=4),
+        "prop-second-term-peak": flowing,
+        "prop-third-term": DiffusionRun(
+            underdetermined, step_size=0.1, times=np.linspace(0.0, 400.0, 41), batch_size=2
+        ),
+        "thm-oracle-tuning": OracleTuning(
+            features, noise=1.0, prior=np.eye(5) / 5, times=times, step_size=gentle, batch_size=4
         ),
     }
 
