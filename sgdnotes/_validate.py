@@ -34,6 +34,20 @@ def finite_array(name: str, value: ArrayLike, *, ndim: int | None = None) -> Flo
     return array
 
 
+def nonnegative(name: str, value: ArrayLike, *, finite: bool = False) -> FloatArray:
+    """Return `value` as a list, perhaps empty, of numbers of at least 0, which may be infinite."""
+    wanted = f"a list of {'finite ' if finite else ''}numbers of at least 0"
+    try:
+        if np.iscomplexobj(value):
+            raise TypeError("complex numbers")
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: wanted {wanted}, got {_shown(value)}") from error
+    if array.ndim != 1 or not (array >= 0).all() or (finite and np.isinf(array).any()):
+        raise ValueError(f"{name}: wanted {wanted}, got {_shown(value)}")
+    return array
+
+
 def real(
     name: str,
     value: float,

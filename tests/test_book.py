@@ -34,9 +34,8 @@ LECTURES = {
 # The items of the sources that the existing lectures owe the reader, and the entries of the errata.
 DUE = [f"m{i}" for i in range(1, 26)] + [f"r{i}" for i in range(1, 33)]
 DUE += [f"a{i}" for i in range(1, 19)]
-DUE_ERRATA = ["2", "3", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16", "17-m4", "17-m5", "18", "19"]
-DUE_ERRATA += [str(i) for i in range(27, 34)]
-DUE_ERRATA += ["34-m1", "34-m7", "34-r1"]
+DUE_ERRATA = [str(i) for i in (2, 3, *range(6, 17), 18, 19, *range(27, 34))]
+DUE_ERRATA += ["17-m4", "17-m5", "34-m1", "34-m7", "34-r1"]
 COUNTS = {"M": 25, "R": 32, "A": 18, "S": 20}
 
 

@@ -331,10 +331,8 @@ def test_times_from_tiny_to_huge() -> None:
     times = np.geomspace(1e-8, 1e4, 60)
     found = moments.flow(times).trace_covariance
     # Early on the covariance is t times what the noise adds at the origin, to first order in t.
-    n, residuals = 30, problem.targets
-    gradients = residuals[:, None] * problem.features
+    gradients = problem.targets[:, None] * problem.features
     start = 0.05 * (np.trace(np.cov(gradients.T, bias=True)))
-    assert n == len(gradients)
     assert found[0] / times[0] == pytest.approx(start, rel=1e-6)
     assert found[-1] == pytest.approx(np.trace(moments.stationary()), rel=1e-12)
     # The order of the times does not matter, nor which others are asked for.
@@ -525,7 +523,42 @@ def test_the_flow_differs_from_sgd_in_proportion_to_the_step() -> None:
     assert 1e-3 < gaps[0] < 0.1
 
 
+def test_smaller_steps_help_the_flow_and_no_constant_covariance() -> None:
+    of = FixedDesign(gaussian(100, 10, 2), np.ones(10) / np.sqrt(10), 1.0)
+    problem = of.problem(0)
+    square = 2 * problem.minimum
+    for t in (0.5, 20.0):
+        gaps = []
+        for eta in (0.025, 0.0125):
+            own = FlowMoments(problem, StochasticGradientFlow(eta, 10))
+            wanted = own.sgd(round(t / eta)).covariance[-1]
+            rivals = (
+                StochasticGradientFlow(eta, 10),
+                ConstantCovarianceFlow(eta, 10),
+                ConstantCovarianceFlow(eta, 10, square),
+                Langevin(eta * square / 10),
+            )
+            found = [FlowMoments(problem, rival).flow([t]).covariance[0] for rival in rivals]
+            gaps.append([np.linalg.norm(k - wanted) / np.linalg.norm(wanted) for k in found])
+        coarse, fine = np.array(gaps)
+        assert np.log2(coarse[0] / fine[0]) == pytest.approx(1, abs=0.05)
+        assert fine[0] < 0.03
+        assert (fine[1:] > 0.15).all()
+        assert (np.abs(fine[1:] / coarse[1:] - 1) < 0.05).all()
+
+
 # ---- stability --------------------------------------------------------------------------------
+
+
+def test_the_noise_keeps_semidefinite_matrices_so_but_is_not_semidefinite() -> None:
+    moments = FlowMoments(LeastSquares(np.eye(2), [1.0, -1.0]), StochasticGradientFlow(1.0))
+    noise = moments.noise[:3, :3]  # on the entries (1, 1), (1, 2), (2, 2)
+    swap = noise @ [0.0, 1.0, 0.0]
+    assert 2 * swap[1] == pytest.approx(-0.5)  # the inner product of the swap with its image
+    rng = np.random.default_rng(0)
+    for w in rng.standard_normal((50, 2)):
+        image = noise @ [w[0] ** 2, w[0] * w[1], w[1] ** 2]
+        assert np.linalg.eigvalsh([[image[0], image[1]], [image[1], image[2]]])[0] > -1e-12
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
@@ -595,6 +628,28 @@ def test_beyond_the_threshold() -> None:
     assert sgd < limit
     assert FlowMoments(problem, StochasticGradientFlow(1.02 * sgd)).growth < 0
     assert FlowMoments(problem, StochasticGradientFlow(1.02 * sgd)).sgd(4000).gap[-1] > 1e3
+
+
+def test_moments_that_outgrow_floating_point_are_infinite_and_never_nan() -> None:
+    moments = FlowMoments(DESIGN, StochasticGradientFlow(5.0))
+    run = moments.sgd(5000)
+    assert not np.isnan(run.second_moment).any()
+    assert not np.isnan(run.mean).any()
+    for metric in ("estimation", "prediction"):
+        assert moments.risk(run, metric).total[-1] == np.inf
+        risk = DESIGN.gradient_descent_risk(5.0, [0, 5000], metric)
+        assert (risk.bias_squared[1], risk.variance[1]) == (np.inf, np.inf)
+    # Who starts at the solution and sees no noise stays, whatever the step.
+    still = FlowMoments(LeastSquares([[1.0], [3.0]], [0.0, 0.0]), StochasticGradientFlow(5.0))
+    assert still.growth > 0
+    for found in (still.flow([1.0, 1e6]), still.sgd(5000), still.euler(5.0, 5000)):
+        assert not found.second_moment.any()
+        assert not found.mean.any()
+    # Where all labels can be fitted the bound on the loss has one growing term only.
+    wide = FixedDesign(gaussian(3, 6), np.ones(6), 0.0)
+    bounds = FlowBounds(wide, 2 * FlowBounds(wide, 1.0).largest_step)
+    assert bounds.alpha < 0
+    assert bounds.loss([1e9])[0] == np.inf
 
 
 # ---- paths ------------------------------------------------------------------------------------
@@ -745,6 +800,43 @@ def test_corners(name: str, process: Process) -> None:
         assert not FlowMoments(problem, process).sgd(9).trace_covariance.any()
 
 
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 3), (4, 2), (3, 6)])
+def test_a_batch_of_all_samples_makes_no_noise_without_replacement(
+    shape: tuple[int, int], sampling: str
+) -> None:
+    n = shape[0]
+    of = design(*shape, seed=26)
+    for subject in (of, of.problem(0)):
+        process = StochasticGradientFlow(0.05, n, sampling)
+        moments = FlowMoments(subject, process)
+        found = (moments.flow([0.0, 1.0, np.inf]), moments.sgd(5), moments.euler(0.05, 5))
+        quiet = sampling == "without_replacement" or n == 1
+        assert all(part.trace_covariance.any() != quiet for part in found)
+        bounds = FlowBounds(subject, 0.05, n, sampling)
+        if sampling == "without_replacement":
+            assert bounds.largest_step == np.inf
+            assert not bounds.covariance([0.0, 1.0]).any()
+
+
+def test_samples_that_agree_make_no_noise() -> None:
+    rows, labels = np.tile([0.3, -1.1, 0.7], (5, 1)), np.full(5, 1.3)
+    for subject in (LeastSquares(rows, labels), FixedDesign(rows, [1.0, 2.0, 3.0], 0.0)):
+        moments = FlowMoments(subject, StochasticGradientFlow(0.1))
+        assert not moments.sgd(20).trace_covariance.any()
+        assert moments.flow([1.0, 9.0]).trace_covariance == pytest.approx([0, 0], abs=1e-30)
+    # With labels of their own, or features, samples make noise again.
+    for subject in (FixedDesign(rows, np.ones(3), 1.0), LeastSquares(rows, np.arange(5.0))):
+        assert FlowMoments(subject, StochasticGradientFlow(0.1)).sgd(3).trace_covariance[-1] > 1e-3
+
+
+def test_metrics_with_rounding_are_taken_as_what_they_are() -> None:
+    turn = np.linalg.qr(gaussian(7, 7, 27))[0]
+    of = FixedDesign(gaussian(3, 7), np.ones(7), 0.5)
+    found = of.ridge_risk([1.0], turn.T @ (3 * turn)).total  # 3 I up to rounding
+    assert found == pytest.approx(3 * of.ridge_risk([1.0]).total)
+
+
 def test_a_singular_covariance_never_raises() -> None:
     problem = LeastSquares(np.ones((4, 3)), np.ones(4))  # Q is zero at the solution
     for start in (np.zeros(3), problem.minimizer):
@@ -753,6 +845,14 @@ def test_a_singular_covariance_never_raises() -> None:
         )
         assert trace.success
     assert trace.x[0] == pytest.approx(problem.minimizer, abs=1e-14)
+    # Of rank one in three dimensions, and not zero: what moves is the sum of the coefficients.
+    problem = LeastSquares(np.ones((4, 3)), [1.0, -1.0, 2.0, 0.0])
+    moved = [
+        euler_maruyama(problem, StochasticGradientFlow(0.1), steps=50, time_step=0.1, rng=seed).x[0]
+        for seed in (1, 2)
+    ]
+    assert abs(moved[0][0] - moved[1][0]) > 1e-3
+    assert np.ptp(moved, axis=1) == pytest.approx([0, 0], abs=1e-12)
 
 
 def test_under_interpolation_the_noise_dies_out() -> None:
@@ -795,6 +895,11 @@ def test_langevin_moves_where_no_feature_is() -> None:
     whole = basis.T @ found.covariance[1] @ basis + tau * t * (np.eye(7) - basis.T @ basis)
     # Weights count in the other directions by their mean there, which the noise makes exact.
     assert moments.risk(found, weights).sampling[1] == pytest.approx(np.sum(weights * whole))
+    late = moments.flow([np.inf])
+    assert late.trace_covariance[0] == np.inf
+    assert moments.risk(late).total[0] == np.inf
+    # Predictions at the given features do not see those directions.
+    assert moments.risk(late, "prediction").sampling[0] == pytest.approx(3 * tau / 2)
     with pytest.raises(ValueError, match="SGD"):
         moments.sgd(3)
 
@@ -933,6 +1038,18 @@ BAD: dict[str, tuple[str, Any]] = {
     "time not a number": ("times: wanted", lambda: gradient_flow(PROBLEM, [np.nan])),
     "times as a number": ("times: wanted", lambda: flow_filter(1.0, [1.0])),
     "negative penalty": ("penalties: wanted", lambda: ridge_path(PROBLEM, [-0.1])),
+    "time as text": ("times: wanted", lambda: gradient_flow(PROBLEM, ["soon"])),
+    "complex time": ("times: wanted", lambda: gradient_flow(PROBLEM, [1j])),
+    "ragged times": ("times: wanted", lambda: gradient_flow(PROBLEM, [[1.0, 2.0], [3.0]])),
+    "flow of ridge regression": (
+        "problem: wanted least squares",
+        lambda: gradient_flow(Ridge(gaussian(5, 2), np.ones(5), 0.1), [1.0]),  # type: ignore[arg-type]
+    ),
+    "ridge path of a design": (
+        "problem: wanted least squares",
+        lambda: ridge_path(DESIGN, [1.0]),  # type: ignore[arg-type]
+    ),
+    "infinite eigenvalue": ("eigenvalues: wanted", lambda: flow_filter([1.0], [np.inf])),
     "start of another shape": ("x0: wanted", lambda: gradient_flow(PROBLEM, [1.0], np.ones(3))),
     "half a step": ("steps: wanted whole", lambda: descent_filter(0.1, [0.5], [1.0])),
     "infinitely many steps": ("steps: wanted whole", lambda: descent_filter(0.1, [np.inf], [1.0])),
@@ -970,6 +1087,29 @@ BAD: dict[str, tuple[str, Any]] = {
             time_step=0.1,
         ),
     ),
+    "no process on a path": (
+        "process: wanted",
+        lambda: euler_maruyama(PROBLEM, None, steps=1, time_step=0.1),  # type: ignore[arg-type]
+    ),
+    "step of the scheme": (
+        "time_step: wanted",
+        lambda: FlowMoments(PROBLEM, Langevin(0.1)).euler_step(-0.1),
+    ),
+    "filters": ("filters: wanted shape", lambda: DESIGN.risk_of_filter(np.ones((2, 3)))),
+    "moments of another design": (
+        "moments: wanted those of this design",
+        lambda: FlowMoments(DESIGN, Langevin(0.1)).risk(
+            FlowMoments(design(6, 2, 1), Langevin(0.1)).flow([1.0])
+        ),
+    ),
+    "an order": (
+        "sampling: wanted batches drawn afresh",
+        lambda: FlowMoments(PROBLEM, StochasticGradientFlow(0.1, 1, "reshuffled")),
+    ),
+    "eigenvectors of nothing": (
+        "design: wanted",
+        lambda: commutes(PROBLEM, "estimation"),  # type: ignore[arg-type]
+    ),
     "no process": ("process: wanted", lambda: FlowMoments(PROBLEM, 0.1)),  # type: ignore[arg-type]
     "bounds on nothing": ("data: wanted", lambda: FlowBounds(None, 0.1)),  # type: ignore[arg-type]
     "thresholds of nothing": (
@@ -990,7 +1130,7 @@ BAD: dict[str, tuple[str, Any]] = {
         lambda: FlowBounds(DESIGN, 0.1).covariance([1.0], metric=np.diag([1.0, 2.0])),
     ),
     "infinite time of a bound": (
-        "times: wanted finite",
+        "times: wanted a list of finite",
         lambda: FlowBounds(DESIGN, 0.1).loss([np.inf]),
     ),
     "risk of fixed labels": (
@@ -1001,6 +1141,7 @@ BAD: dict[str, tuple[str, Any]] = {
     ),
     "steps": ("steps: wanted", lambda: FlowMoments(PROBLEM, StochasticGradientFlow(0.1)).sgd(-1)),
     "peak": ("alpha: wanted", lambda: peak_times(0.0, [1.0])),
+    "peak of nothing": ("eigenvalues: wanted", lambda: peak_times(1.0, [1.0, 0.0])),
 }
 
 

@@ -18,8 +18,12 @@ from sgdnotes.flow import (
     Langevin,
     Maximum,
     StochasticGradientFlow,
+    filter_gap,
+    filter_ratio,
+    ridge_path,
     stability_thresholds,
 )
+from sgdnotes.methods import sgd
 from sgdnotes.problems import LeastSquares, Ridge
 from sgdnotes.theorems import (
     ALL,
@@ -54,6 +58,23 @@ def test_the_ratio_of_variances_is_attained() -> None:
     assert risk[0] == pytest.approx(1.68590906, abs=1e-7)
 
 
+def test_any_weights_compare_variances_and_averages_of_biases() -> None:
+    rng = np.random.default_rng(8)
+    for _ in range(40):
+        n, p = rng.integers(1, 8, size=2)
+        features, root = rng.standard_normal((n, p)), rng.standard_normal((p, 2))
+        weights, times = root @ root.T, np.geomspace(1e-2, 1e4, 31)
+        flow, ridge = [], []
+        for signal in np.eye(p):
+            design = FixedDesign(features, signal, 1.0)
+            flow.append(design.gradient_flow_risk(times, weights))
+            ridge.append(design.ridge_risk(1 / times, weights))
+        constant = (1 + 1e-9) * filter_ratio().value ** 2
+        assert (flow[0].variance <= constant * ridge[0].variance).all()
+        biases = [np.mean([risk.bias_squared for risk in risks], axis=0) for risks in (flow, ridge)]
+        assert (biases[0] <= (1 + 1e-9) * biases[1] + 1e-15).all()
+
+
 def test_the_distances_of_coefficients_are_attained() -> None:
     a = scale_one(1)
     problem = LeastSquares(a, np.random.default_rng(0).standard_normal(9))
@@ -86,6 +107,23 @@ def test_both_thresholds_on_one_scale() -> None:
     spread = DiffusionRun(LeastSquares([[1.0, 0.1], [0.3, 0.8]], [1.0, 2.0]), step_size=0.1)
     verdict = ALL["prop-flow-stability"].check(spread)
     assert (verdict.observed < 0.99 * verdict.bound).all()
+
+
+def test_the_same_noise_from_another_step_and_batch_has_the_same_thresholds() -> None:
+    problem = LeastSquares(np.random.default_rng(0).standard_normal((6, 2)), np.ones(6))
+    own = DiffusionRun(problem, step_size=0.1, batch_size=2)
+    same = DiffusionRun(
+        problem, step_size=0.1, batch_size=2, process=StochasticGradientFlow(0.2, 4)
+    )
+    verdicts = [ALL["prop-flow-stability"].check(run) for run in (own, same)]
+    np.testing.assert_allclose(verdicts[1].observed, verdicts[0].observed, rtol=1e-9)
+
+
+def test_a_limit_is_judged_by_what_was_before_it() -> None:
+    problem = LeastSquares([[2.0, 0.0, 0.0], [0.0, 0.0, 1.0]], [2.0, -2.0])
+    for times, holds in (([100.0], True), ([1.0], False)):
+        verdict = ALL["prop-third-term"].check(DiffusionRun(problem, step_size=0.1, times=times))
+        assert verdict.holds == holds
 
 
 def test_the_covariance_starts_as_the_bound_says() -> None:
@@ -168,6 +206,79 @@ def test_past_the_condition_on_the_step_the_bound_holds_and_grows(share: float) 
     assert np.diff(verdict.bound)[-1] > 0
 
 
+# ---- the source's figures ---------------------------------------------------------------------
+
+
+def unit_signal(n: int, p: int, noise: float = 1.0) -> FixedDesign:
+    rng = np.random.default_rng(0)
+    features, signal = rng.standard_normal((n, p)), rng.standard_normal(p)
+    return FixedDesign(features, signal / np.linalg.norm(signal), noise)
+
+
+@pytest.mark.parametrize(
+    ("shape", "noise", "step", "batch", "most"),
+    [
+        ((100, 10), 1.0, 0.1, 10, 5.5),
+        ((100, 10), 1.0, 0.01, 10, 2.1),
+        ((30, 60), 0.5, 0.005, 5, 2.0),
+    ],
+)
+def test_the_bound_tracks_the_risks_of_ridge_and_sgd(
+    shape: tuple[int, int], noise: float, step: float, batch: int, most: float
+) -> None:
+    design = unit_signal(*shape, noise)
+    setting = FlowRiskRun(design, np.geomspace(0.1, 40, 50), step_size=step, batch_size=batch)
+    verdict = ALL["thm-excess-risk"].check(setting)
+    assert verdict
+    assert (verdict.bound <= most * verdict.observed).all()
+    assert (design.ridge_risk(setting.penalty).total <= verdict.bound).all()
+    moments = FlowMoments(design, StochasticGradientFlow(step, batch))
+    run = moments.sgd(400)
+    late = run.times >= 0.1
+    flow = moments.risk(moments.flow(run.times[late])).total
+    np.testing.assert_allclose(moments.risk(run).total[late], flow, rtol=1.2 * step)
+
+
+@pytest.mark.parametrize("step", [0.1, 0.02])
+def test_runs_of_sgd_scatter_about_a_mean_that_is_near_ridge(step: float) -> None:
+    problem = unit_signal(100, 10).problem(0)
+    steps = round(20 / step)
+    found = FlowMoments(problem, StochasticGradientFlow(step, 10)).sgd(steps)
+    mean = problem.minimizer + found.mean @ problem.row_space
+    ridge = ridge_path(problem, 1 / found.times[1:])
+    farthest = np.linalg.norm(mean[1:] - ridge, axis=1).max()
+    assert 0.15 < farthest / np.linalg.norm(problem.minimizer) <= filter_gap().value
+    trace = sgd(
+        problem,
+        steps=steps,
+        step_size=step,
+        batch_size=10,
+        replicates=400,
+        rng=0,
+        record=[steps // 20, steps],
+        metrics=["x"],
+    )
+    for k, points in zip([steps // 20, steps], trace.history["x"][-2:], strict=True):
+        spread = problem.row_space.T @ found.covariance[k] @ problem.row_space
+        inside = np.abs(points - mean[k]) <= 2 * np.sqrt(np.diagonal(spread))
+        assert inside.mean() == pytest.approx(0.954, abs=0.02)
+
+
+def test_at_equal_steps_sgd_needs_the_share_of_the_batch_in_gradients() -> None:
+    design = unit_signal(100, 10)
+    goal = 1.1 * design.ridge_risk(np.geomspace(1e-3, 1e3, 600)).total.min()
+    moments = FlowMoments(design, StochasticGradientFlow(0.01, 10))
+    counts = np.arange(1000)
+    ours = (moments.risk(moments.sgd(999)).total <= goal).argmax()
+    same, longest = (
+        (design.gradient_descent_risk(step, counts).total <= goal).argmax()
+        for step in (0.01, 1 / design.eigenvalues[0])
+    )
+    assert 10 * ours / (100 * same) == pytest.approx(0.1, rel=0.15)  # noise costs a little
+    # With a step of its own gradient descent is ahead: the gain is one of steps, not of methods.
+    assert 100 * longest < 10 * ours
+
+
 # ---- wrong constants --------------------------------------------------------------------------
 
 
@@ -215,6 +326,16 @@ def test_a_bound_with_a_wrong_ingredient_is_caught(
     monkeypatch.setattr(FlowBounds, attribute, property(lambda self: factor * honest(self)))
     rng = np.random.default_rng(7)
     assert not all(ALL[label].check(GENERATORS[label](rng)) for _ in range(250))
+
+
+def test_noise_a_billionth_too_large_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = LeastSquares(np.random.default_rng(0).standard_normal((20, 4)), np.ones(20))
+    setting = EulerRun(problem, step_size=0.1, steps=50)
+    assert ALL["lem-euler-moments"].check(setting)
+    honest = FlowMoments.noise.func
+    loud = property(lambda self: (1 + 1e-9) * honest(self))
+    monkeypatch.setattr(FlowMoments, "noise", loud)
+    assert not ALL["lem-euler-moments"].check(EulerRun(problem, step_size=0.1, steps=50))
 
 
 # ---- the slide's form of the tuning comparison ------------------------------------------------
@@ -308,6 +429,22 @@ BAD: dict[str, tuple[str, Any]] = {
     ),
     "noise": ("noise: wanted", lambda: OracleTuning([[1.0]], 0.0, [[1.0]], times=[1.0])),
     "prior": ("prior: wanted", lambda: OracleTuning([[1.0]], 1.0, np.eye(2), times=[1.0])),
+    "indefinite prior": (
+        "prior: wanted a positive semidefinite",
+        lambda: OracleTuning(np.eye(2), 1.0, np.diag([1.0, -1.0]), times=[1.0]),
+    ),
+    "features of a prior": (
+        "features: wanted 2",
+        lambda: OracleTuning([1.0, 2.0], 1.0, [[1.0]], times=[1.0]),
+    ),
+    "process": (
+        "process: wanted",
+        lambda: DiffusionRun(LeastSquares([[1.0]], [1.0]), step_size=0.1, process="SGD"),  # type: ignore[arg-type]
+    ),
+    "process of a risk": (
+        "process: wanted",
+        lambda: FlowRiskRun(FixedDesign([[1.0]], [1.0], 1.0), [1.0], process="SGD"),  # type: ignore[arg-type]
+    ),
     "no prior": ("prior: wanted", lambda: OracleTuning([[1.0]], 1.0, [[0.0]], times=[1.0])),
 }
 

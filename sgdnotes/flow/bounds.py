@@ -22,7 +22,7 @@ from scipy.optimize import minimize_scalar
 
 from sgdnotes import _validate
 from sgdnotes._validate import FloatArray
-from sgdnotes.flow.designs import FixedDesign, _nonnegative
+from sgdnotes.flow.designs import FixedDesign
 from sgdnotes.problems import LeastSquares
 from sgdnotes.sampling import Sampling, resolve
 
@@ -183,12 +183,12 @@ class FlowBounds:
         times : array_like of shape (count,)
             At least 0, finite.
         """
-        t = _finite(times)
+        t = _validate.nonnegative("times", times, finite=True)
         with np.errstate(over="ignore"):
+            # Where it is zero it must not meet a growth that is infinite.
+            least = self.least_loss * self._noise * _rise(self.alpha, t) if self.least_loss else 0.0
             excess = (self.first_loss - self.least_loss) * np.exp(-self.alpha * t)
-            return np.asarray(
-                self.least_loss + excess + self._noise * self.least_loss * _rise(self.alpha, t)
-            )
+            return np.asarray(self.least_loss + excess + least)
 
     def covariance_terms(
         self, times: ArrayLike, *, seed_form: bool = False
@@ -207,7 +207,8 @@ class FlowBounds:
         seed_form : bool, default False
             Put the looser n for :math:`\omega_j/s_j`.
         """
-        t, s = _finite(times)[:, None], self.problem.spectrum
+        t = _validate.nonnegative("times", times, finite=True)[:, None]
+        s = self.problem.spectrum
         weights = self._weights(seed_form)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             bracket = 2 * s * np.exp(-self.alpha * t) * _rise(2 * s - self.alpha, t)
@@ -229,7 +230,8 @@ class FlowBounds:
         seed_form : bool, default False
             Put the looser n for :math:`\omega_j/s_j`.
         """
-        t, s = _finite(times)[:, None], self.problem.spectrum
+        t = _validate.nonnegative("times", times, finite=True)[:, None]
+        s = self.problem.spectrum
         # The sum of both terms, without the limit, which is infinite where alpha is zero.
         with np.errstate(over="ignore", invalid="ignore"):
             fading = np.exp(-self.alpha * t) * _rise(2 * s - self.alpha, t)
@@ -237,7 +239,8 @@ class FlowBounds:
             sums += self.least_loss * -np.expm1(-2 * t * s)
             sums += self.least_loss * self._noise * (_rise(self.alpha, t) - fading)
         sums = np.where(np.isnan(sums), np.inf, sums)
-        return np.asarray(sums @ (self._weights(seed_form) * self._metric(metric)))
+        weights = self._weights(seed_form) * self._metric(metric)
+        return np.asarray(sums[:, weights != 0] @ weights[weights != 0])
 
     def _weights(self, seed_form: bool) -> FloatArray:
         loose = np.full_like(self.omega, self.problem.n_samples)
@@ -275,15 +278,21 @@ def peak_times(alpha: float, eigenvalues: ArrayLike) -> FloatArray:
     alpha : float
         Positive.
     eigenvalues : array_like of shape (r,)
+        Positive.
     """
     rate = _validate.real("alpha", alpha, above=0)
-    ratio = 2 * _nonnegative("eigenvalues", eigenvalues) / rate - 1
+    s = _validate.finite_array("eigenvalues", eigenvalues, ndim=1)
+    if not (s > 0).all():
+        raise ValueError(f"eigenvalues: wanted numbers above 0, got {s.min():g}")
+    ratio = 2 * s / rate - 1
     safe = np.where(ratio == 0, 1.0, ratio)
     return np.asarray(np.where(ratio == 0, 1.0, np.log1p(safe) / safe) / rate)
 
 
 def commutes(design: FixedDesign, metric: str | ArrayLike) -> bool:
     r"""Return whether `metric` has the eigenvectors of :math:`\Sigma` of `design`."""
+    if not isinstance(design, FixedDesign):
+        raise ValueError(f"design: wanted a FixedDesign, got {design!r}")
     weights, sigma = design.weights(metric), design.noiseless.hessian
     twisted = weights @ sigma - sigma @ weights
     size = np.abs(weights).max() * np.abs(sigma).max()
@@ -295,10 +304,3 @@ def _rise(rate: float | FloatArray, t: FloatArray) -> FloatArray:
     rate = np.asarray(rate, dtype=float)
     safe = np.where(rate == 0, 1.0, rate)
     return np.asarray(np.where(rate == 0, t, -np.expm1(-safe * t) / safe))
-
-
-def _finite(times: ArrayLike) -> FloatArray:
-    t = _nonnegative("times", times)
-    if not np.isfinite(t).all():
-        raise ValueError("times: wanted finite numbers, got an infinite one")
-    return t

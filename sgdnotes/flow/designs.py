@@ -32,9 +32,10 @@ def flow_filter(times: ArrayLike, eigenvalues: ArrayLike) -> FloatArray:
         At least 0; infinity is allowed.
     eigenvalues : array_like of shape (r,)
     """
-    t = _nonnegative("times", times)[:, None]
-    s = _nonnegative("eigenvalues", eigenvalues)
-    return np.asarray(-np.expm1(-np.where(s > 0, t, 0.0) * np.where(s > 0, s, 1.0)))
+    t = _validate.nonnegative("times", times)[:, None]
+    s = _validate.nonnegative("eigenvalues", eigenvalues, finite=True)
+    with np.errstate(over="ignore"):
+        return np.asarray(-np.expm1(-np.where(s > 0, t, 0.0) * np.where(s > 0, s, 1.0)))
 
 
 def descent_filter(step_size: float, steps: ArrayLike, eigenvalues: ArrayLike) -> FloatArray:
@@ -47,10 +48,12 @@ def descent_filter(step_size: float, steps: ArrayLike, eigenvalues: ArrayLike) -
     eigenvalues : array_like of shape (r,)
     """
     eta = _validate.real("step_size", step_size, above=0)
-    k = _nonnegative("steps", steps)[:, None]
+    k = _validate.nonnegative("steps", steps)[:, None]
     if not (np.isfinite(k) & (k == np.floor(k))).all():
         raise ValueError(f"steps: wanted whole numbers, got {steps!r}")
-    return np.asarray(1 - (1 - eta * _nonnegative("eigenvalues", eigenvalues)) ** k)
+    s = _validate.nonnegative("eigenvalues", eigenvalues, finite=True)
+    with np.errstate(over="ignore"):
+        return np.asarray(1 - (1 - eta * s) ** k)
 
 
 def ridge_filter(penalties: ArrayLike, eigenvalues: ArrayLike) -> FloatArray:
@@ -62,8 +65,8 @@ def ridge_filter(penalties: ArrayLike, eigenvalues: ArrayLike) -> FloatArray:
         :math:`\lambda \ge 0`.
     eigenvalues : array_like of shape (r,)
     """
-    penalty = _nonnegative("penalties", penalties)[:, None]
-    s = _nonnegative("eigenvalues", eigenvalues)
+    penalty = _validate.nonnegative("penalties", penalties)[:, None]
+    s = _validate.nonnegative("eigenvalues", eigenvalues, finite=True)
     return np.asarray(np.where(s > 0, s, 0.0) / (np.where(s > 0, s, 1.0) + penalty))
 
 
@@ -85,6 +88,7 @@ def gradient_flow(
     -------
     ndarray of shape (count, dim)
     """
+    problem = check_least_squares(problem)
     start = _validate.starting_points(x0, problem.dim, 1)[0]
     moved = flow_filter(times, problem.spectrum)
     along = problem.row_space @ (problem.minimizer - start)
@@ -104,6 +108,7 @@ def ridge_path(problem: LeastSquares, penalties: ArrayLike) -> FloatArray:
     -------
     ndarray of shape (count, dim)
     """
+    problem = check_least_squares(problem)
     shrunk = ridge_filter(penalties, problem.spectrum)
     return np.asarray((shrunk * (problem.row_space @ problem.minimizer)) @ problem.row_space)
 
@@ -209,13 +214,7 @@ class FixedDesign:
         if isinstance(metric, str):
             _validate.one_of("metric", metric, ["estimation", "prediction"])
             return np.eye(self.dim) if metric == "estimation" else self.noiseless.hessian
-        given = _validate.finite_array("metric", metric, ndim=2)
-        if given.shape != (self.dim, self.dim):
-            raise ValueError(f"metric: wanted shape ({self.dim}, {self.dim}), got {given.shape}")
-        symmetric = np.allclose(given, given.T, rtol=1e-10, atol=0)
-        if not symmetric or np.linalg.eigvalsh(given)[0] < -1e-10 * np.abs(given).max():
-            raise ValueError("metric: wanted a positive semidefinite matrix, got another")
-        return given
+        return check_semidefinite("metric", metric, self.dim)
 
     def risk_of_filter(self, filters: FloatArray, metric: str | ArrayLike = "estimation") -> Risk:
         r"""Return the risk of the estimator that filters the least-squares solution.
@@ -229,12 +228,18 @@ class FixedDesign:
         -------
         Risk
         """
-        weights = self.weights(metric)
-        bias = (filters * self.signal) @ self.eigenvectors - self.coefficients
-        spread = np.vecdot(self.eigenvectors @ weights, self.eigenvectors) / self.eigenvalues
-        variance = self.noise**2 / self.n_samples * (filters**2 @ spread)
-        squared = np.vecdot(bias @ weights, bias)
-        return Risk(squared, np.asarray(variance), np.zeros(len(filters)))
+        weights, rank = self.weights(metric), len(self.eigenvalues)
+        if np.ndim(filters) != 2 or np.shape(filters)[1] != rank:
+            raise ValueError(f"filters: wanted shape (count, {rank}), got {np.shape(filters)}")
+        with np.errstate(over="ignore", invalid="ignore"):
+            bias = (filters * self.signal) @ self.eigenvectors - self.coefficients
+            spread = np.vecdot(self.eigenvectors @ weights, self.eigenvectors) / self.eigenvalues
+            variance = self.noise**2 / self.n_samples * (filters**2 @ spread)
+            squared = np.vecdot(bias @ weights, bias)
+        # Filters that have outgrown floating point, or whose squares have, leave infinite risks.
+        squared = np.where(np.isnan(squared), np.inf, squared)
+        variance = np.where(np.isnan(variance), np.inf if self.noise else 0.0, variance)
+        return Risk(squared, variance, np.zeros(len(filters)))
 
     def ridge_risk(self, penalties: ArrayLike, metric: str | ArrayLike = "estimation") -> Risk:
         r"""Return the risk of ridge regression.
@@ -275,8 +280,27 @@ class FixedDesign:
         return f"fixed design (n = {self.n_samples}, p = {self.dim}, noise {self.noise:g})"
 
 
-def _nonnegative(name: str, values: ArrayLike) -> FloatArray:
-    array = np.asarray(values, dtype=float)
-    if array.ndim != 1 or not (array >= 0).all():
-        raise ValueError(f"{name}: wanted a list of numbers of at least 0, got {values!r}")
-    return array
+def check_least_squares(problem: object) -> LeastSquares:
+    """Return `problem` when it is least squares; ridge regression, for one, is not."""
+    if not isinstance(problem, LeastSquares):
+        raise ValueError(f"problem: wanted least squares, got {problem!r}")
+    return problem
+
+
+def check_semidefinite(name: str, value: ArrayLike, dim: int) -> FloatArray:
+    """Return a matrix when it is positive semidefinite, up to rounding.
+
+    Parameters
+    ----------
+    name : str
+        What messages call it.
+    value : array_like of shape (dim, dim)
+    dim : int
+    """
+    matrix = _validate.finite_array(name, value, ndim=2)
+    if matrix.shape != (dim, dim):
+        raise ValueError(f"{name}: wanted shape ({dim}, {dim}), got {matrix.shape}")
+    rounding = 1e-10 * np.abs(matrix).max()
+    if np.abs(matrix - matrix.T).max() > rounding or np.linalg.eigvalsh(matrix)[0] < -rounding:
+        raise ValueError(f"{name}: wanted a positive semidefinite matrix, got another")
+    return matrix

@@ -25,8 +25,8 @@ from numpy.typing import ArrayLike
 
 from sgdnotes import _validate
 from sgdnotes._validate import FloatArray
-from sgdnotes.flow.designs import FixedDesign, Risk, _nonnegative
-from sgdnotes.flow.processes import Process, StochasticGradientFlow
+from sgdnotes.flow.designs import FixedDesign, Risk, check_least_squares
+from sgdnotes.flow.processes import Process, StochasticGradientFlow, check_process
 from sgdnotes.moments import SecondMoments
 from sgdnotes.problems import LeastSquares
 from sgdnotes.sampling import Sampling
@@ -92,9 +92,7 @@ class FlowMoments:
     def __init__(self, data: LeastSquares | FixedDesign, process: Process) -> None:
         if not isinstance(data, (LeastSquares, FixedDesign)):
             raise ValueError(f"data: wanted LeastSquares or a FixedDesign, got {data!r}")
-        if not isinstance(process, Process):
-            raise ValueError(f"process: wanted one such as StochasticGradientFlow, got {process!r}")
-        self.data, self.process = data, process
+        self.data, self.process = data, check_process(process)
         self.problem = data if isinstance(data, LeastSquares) else data.noiseless
         sgd = isinstance(process, StochasticGradientFlow)
         batch = (process.batch_size, process.sampling) if sgd else (1, "with_replacement")  # type: ignore[attr-defined]
@@ -157,7 +155,7 @@ class FlowMoments:
     @cached_property
     def _gradient_noise(self) -> FloatArray:
         """The same from the covariance of a minibatch gradient, for a step of SGD of unit size."""
-        if self.problem.n_samples == 1:
+        if self._samples_agree:
             return np.zeros_like(self._moments.constant)  # of the difference only rounding is left
         matrix = self._moments.noise_factor * self._moments.noise
         if isinstance(self.data, FixedDesign):
@@ -168,6 +166,14 @@ class FlowMoments:
             matrix = matrix.copy()
             matrix[: len(upper[0]), -1] += self._moments.noise_factor * expected[upper]
         return matrix
+
+    @property
+    def _samples_agree(self) -> bool:
+        """Whether all minibatches are the same, because the samples are."""
+        first, labels = self.problem.features[0], self.problem.targets
+        alike = (self.problem.features == first).all() and (labels == labels[0]).all()
+        noisy = isinstance(self.data, FixedDesign) and self.data.noise > 0
+        return bool(alike) and (len(labels) == 1 or not noisy)
 
     # ---- equations ------------------------------------------------------------------------
 
@@ -183,7 +189,7 @@ class FlowMoments:
         ----------
         time_step : float
         """
-        h, moments = time_step, self._moments
+        h, moments = _validate.real("time_step", time_step, at_least=0), self._moments
         return moments.constant + h * moments.drift + h**2 * moments.square + h * self.noise
 
     def sgd_step(self) -> FloatArray:
@@ -235,7 +241,7 @@ class FlowMoments:
         times : array_like of shape (count,)
             At least 0; infinity is allowed if the moments stay bounded.
         """
-        at = _nonnegative("times", times)
+        at = _validate.nonnegative("times", times)
         rates, modes, fed = self._modes
         if np.isinf(at).any():
             self._check_bounded()
@@ -245,7 +251,8 @@ class FlowMoments:
         packed = np.zeros((len(at), len(rates)))
         with np.errstate(over="ignore", invalid="ignore"):
             for row, t in enumerate(at):
-                packed[row] = modes @ (fed * _convolution(slower, apart, t)).sum(axis=1)
+                grown = np.where(fed == 0, 0.0, fed * _convolution(slower, apart, t))
+                packed[row] = modes @ grown.sum(axis=1)
         shrink = np.exp(-at[:, None] * self.problem.spectrum)
         return self._moments_of(at, packed, shrink)
 
@@ -296,12 +303,17 @@ class FlowMoments:
         covariance = self._moments.second_moment(
             np.hstack([packed, np.zeros((len(times), len(mean) + 1))])
         )
-        directions = self.problem.dim - len(mean)
+        directions = self.problem.dim - len(second)
+        with np.errstate(over="ignore", invalid="ignore"):
+            # What starts at zero stays there, whatever it is multiplied by.
+            faded = np.where(second == 0, 0.0, shrink[:, :, None] * second * shrink[:, None, :])
+            mean = np.where(mean == 0, 0.0, shrink * mean)
+            total = covariance + faded
         return ProcessMoments(
             times=times,
-            second_moment=covariance + shrink[:, :, None] * second * shrink[:, None, :],
+            second_moment=np.where(np.isnan(total), np.inf, total),
             covariance=covariance,
-            mean=shrink * mean,
+            mean=mean,
             shrink=shrink,
             outside=(
                 self.process.outside * directions * times
@@ -349,17 +361,21 @@ class FlowMoments:
         """
         if not isinstance(self.data, FixedDesign):
             raise ValueError("data: wanted a FixedDesign for a risk, got fixed labels")
+        if not isinstance(moments, ProcessMoments) or not np.array_equal(
+            moments.eigenvectors, self.problem.row_space
+        ):
+            raise ValueError("moments: wanted those of this design, got others")
         # The mean is linear in the labels, so bias and variance are those of a filter.
         linear = self.data.risk_of_filter(1 - moments.shrink, metric)
         weights = self.data.weights(metric)
         inside = self.problem.row_space @ weights @ self.problem.row_space.T
         with np.errstate(invalid="ignore"):
             sampling = np.asarray(np.einsum("tjk,jk->t", moments.covariance, inside))
-        sampling = np.where(np.isfinite(moments.trace_covariance), sampling, np.inf)
+        sampling = np.where(np.isfinite(moments.covariance).all(axis=(1, 2)), sampling, np.inf)
         directions = self.problem.dim - len(self.problem.spectrum)
-        if directions:
-            share = (np.trace(weights) - np.trace(inside)) / directions
-            sampling = sampling + share * moments.outside
+        left = np.trace(weights) - np.trace(inside)
+        if directions and left > 1e-12 * np.trace(weights):  # otherwise it is rounding
+            sampling = sampling + left / directions * moments.outside
         return Risk(linear.bias_squared, linear.variance, np.asarray(sampling))
 
 
@@ -389,8 +405,9 @@ def stability_thresholds(
     On symmetric matrices let :math:`S` take M to :math:`\Sigma M + M\Sigma` and :math:`cB` to what
     it adds to the covariance of a minibatch gradient.  The flow moves M by
     :math:`-S + \eta cB`, a step of SGD by :math:`I - \eta S + \eta^2(\Sigma\otimes\Sigma + cB)`.
-    All these maps are symmetric and B is positive semidefinite, so that the thresholds are the
-    reciprocals of generalised eigenvalues.
+    All these maps are symmetric, and what moves M keeps it positive semidefinite, so that its
+    eigenvalue of largest modulus, or largest real part, is its largest one.  The thresholds are
+    therefore the reciprocals of the largest generalised eigenvalues.
 
     Parameters
     ----------
@@ -402,9 +419,7 @@ def stability_thresholds(
     -------
     Thresholds
     """
-    if not isinstance(problem, LeastSquares):
-        raise ValueError(f"problem: wanted least squares, got {problem!r}")
-    moments = SecondMoments(problem, batch_size, sampling)
+    moments = SecondMoments(check_least_squares(problem), batch_size, sampling)
     pairs = moments.rank * (moments.rank + 1) // 2
     upper = np.triu_indices(moments.rank)
     # Entries off the diagonal count sqrt(2) times, in which scale the maps are symmetric.

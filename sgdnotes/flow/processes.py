@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 from sgdnotes import _validate
 from sgdnotes._validate import FloatArray
 from sgdnotes.engine import Trace, run
+from sgdnotes.flow.designs import check_least_squares
 from sgdnotes.problems import LeastSquares, Objective
 from sgdnotes.sampling import Sampling, fresh, resolve
 from sgdnotes.updates import GradientStep
@@ -204,7 +205,7 @@ class _DiffusedGradient:
         return steps * problem.gradient_cost
 
     def draws(self, problem: Objective, replicates: int, rng: np.random.Generator) -> Iterator[Any]:
-        width = self.process.width(_least_squares(problem).n_samples, problem.dim)
+        width = self.process.width(check_least_squares(problem).n_samples, problem.dim)
 
         def draw(group: np.random.Generator, size: tuple[int, ...]) -> FloatArray:
             return group.standard_normal(size)
@@ -217,7 +218,7 @@ class _DiffusedGradient:
     def gradient(
         self, problem: Objective, x: FloatArray, draw: FloatArray, state: None
     ) -> tuple[FloatArray, None]:
-        fit = _least_squares(problem)
+        fit = check_least_squares(problem)
         residuals = x @ fit.features.T - fit.targets
         noise = self.process.diffuse(fit.features, residuals, draw)
         gradient = residuals @ fit.features / fit.n_samples
@@ -255,8 +256,8 @@ def euler_maruyama(
     Trace
     """
     time_step = _validate.real("time_step", time_step, above=0)
-    fit = _least_squares(problem)
-    process.factor(fit.features, fit.targets)  # a batch larger than n is refused here
+    fit = check_least_squares(problem)
+    check_process(process).factor(fit.features, fit.targets)  # refuses a batch larger than n
     return run(
         fit,
         _DiffusedGradient(process, time_step),
@@ -269,7 +270,8 @@ def euler_maruyama(
     )
 
 
-def _least_squares(problem: object) -> LeastSquares:
-    if not isinstance(problem, LeastSquares):
-        raise ValueError(f"problem: wanted least squares, got {problem!r}")
-    return problem
+def check_process(process: object) -> Process:
+    """Return `process` when it is one."""
+    if not isinstance(process, Process):
+        raise ValueError(f"process: wanted one such as StochasticGradientFlow, got {process!r}")
+    return process

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +22,8 @@ from sgdnotes.flow import (
     Process,
     StochasticGradientFlow,
 )
+from sgdnotes.flow.designs import check_least_squares
+from sgdnotes.flow.processes import check_process
 from sgdnotes.moments import SecondMoments
 from sgdnotes.oracles import check_batch_size
 from sgdnotes.problems import LeastSquares
@@ -65,12 +66,12 @@ class DiffusionRun:
     process: Process | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.problem, LeastSquares):
-            raise ValueError(f"problem: wanted least squares, got {self.problem!r}")
+        check_least_squares(self.problem)
         _validate.real("step_size", self.step_size, above=0)
         check_batch_size(self.batch_size, self.problem)
         resolve(self.sampling)
         object.__setattr__(self, "times", check_times(self.times))
+        check_process(self.diffusion)
 
     @property
     def at(self) -> FloatArray:
@@ -188,7 +189,9 @@ def _stable(setting: DiffusionRun) -> Evidence:
 
 
 stable: Assumption[Any] = Assumption(
-    "mean-square stable", r"second moments of the flow stay bounded", _stable
+    "mean-square stable",
+    r"$\eta < \eta_{\mathrm{flow}}$, so that second moments of the flow tend to a limit",
+    _stable,
 )
 
 
@@ -341,9 +344,9 @@ def _thresholds(setting: DiffusionRun) -> Comparison:
     problem = setting.problem
     sgd = SecondMoments(problem, setting.batch_size, setting.sampling)
     pairs = sgd.rank * (sgd.rank + 1) // 2
-    process: Any = setting.diffusion
-    flow = FlowMoments(problem, dataclasses.replace(process, step_size=1.0))
-    still, noisy = sgd.drift[:pairs, :pairs], flow.noise[:pairs, :pairs]
+    # AAᵀ is proportional to the step size of SGD, whatever numbers the process is made of.
+    still, noisy = sgd.drift[:pairs, :pairs], setting.moments.noise[:pairs, :pairs]
+    noisy = noisy / setting.step_size
     largest, smallest = problem.spectrum[0], problem.spectrum[-1]
     inverse_sgd = _crossing(lambda eta: sgd.spectral_radius(eta) - 1, 1 / largest)
     inverse_flow = _crossing(
