@@ -85,7 +85,7 @@ def follows_theme(page: Any, theme: str) -> bool:
     page.emulate_media(color_scheme=theme)
     try:
         page.wait_for_function(
-            "theme => document.documentElement.dataset.theme === theme", arg=theme, timeout=3000
+            "theme => document.documentElement.dataset.theme === theme", arg=theme, timeout=30_000
         )
     except Exception:
         return False
@@ -102,13 +102,13 @@ def dead_controls(page: Any) -> list[str]:
             before = page.evaluate("area => probe.shown(area)", area)
             at_end = handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax")
             handle.press("ArrowLeft" if at_end else "ArrowRight")
-            if not changes(page, area, before, 2000):
+            if not changes(page, area, before, 20_000):
                 found.append(f"control {number}: its slider changes nothing")
         for play in area.query_selector_all(".widget-play"):
             before = page.evaluate("area => probe.shown(area)", area)
             start, *_ = play.query_selector_all("button")
             start.click()
-            if not changes(page, area, before, 4000):
+            if not changes(page, area, before, 20_000):
                 found.append(f"control {number}: its play button changes nothing")
             start.click()
     return found
