@@ -216,15 +216,11 @@ class ProjectedStep:
     constraint: Constraint
 
     def __post_init__(self) -> None:
-        if not callable(getattr(self.constraint, "project", None)):
-            raise ValueError(
-                f"constraint: wanted a Constraint such as L2Ball, got {self.constraint!r}"
-            )
+        _check_constraint(self.constraint)
 
     def init(self, problem: Objective, x: FloatArray) -> None:
         """Check that the starting points lie in the set; nothing is remembered."""
-        if not self.constraint.contains(x).all():
-            raise ValueError(f"x0: wanted points of {self.constraint}, got one outside it")
+        _check_start(self.constraint, x)
 
     def apply(
         self,
@@ -236,6 +232,68 @@ class ProjectedStep:
     ) -> tuple[FloatArray, None]:
         """Return the points of the set nearest to where a gradient step leads."""
         return self.constraint.project(x - step_size * gradient), None
+
+
+@dataclass(frozen=True)
+class FrankWolfeStep:
+    r"""The step :math:`x^+ = x + \gamma(v - x)` towards the point v of a convex set C.
+
+    Here v minimises :math:`\langle g, v\rangle` over C, and the step size :math:`\gamma` is at most
+    1, so that :math:`x^+` lies between two points of C and nothing need be projected.
+
+    Parameters
+    ----------
+    constraint : Constraint
+        The bounded set; a start outside it is refused.
+    curvature : float, optional
+        A bound L on the smoothness of f.  With it the given step sizes are upper bounds only, and
+        the *short step* :math:`\gamma = \langle g, x-v\rangle/(L\|x-v\|^2)` is taken where it is
+        shorter: the best step for the quadratic model with curvature L.
+    """
+
+    constraint: Constraint
+    curvature: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_constraint(self.constraint)
+        if self.curvature is not None:
+            _validate.real("curvature", self.curvature, above=0)
+
+    def init(self, problem: Objective, x: FloatArray) -> None:
+        """Check that the starting points lie in the set; nothing is remembered."""
+        _check_start(self.constraint, x)
+
+    def apply(
+        self,
+        problem: Objective,
+        x: FloatArray,
+        gradient: FloatArray,
+        step_size: StepSize,
+        state: None,
+    ) -> tuple[FloatArray, None]:
+        """Return the points on the way to those that minimise the linear model."""
+        if np.max(step_size) > 1:
+            raise ValueError(
+                f"step_size: wanted at most 1 for a Frank–Wolfe step, got {np.max(step_size):g}"
+            )
+        if not np.isfinite(gradient).all():
+            raise ValueError("gradient: wanted finite numbers for a Frank–Wolfe step, got others")
+        ahead = self.constraint.linear_minimizer(gradient) - x
+        if self.curvature is not None:
+            slope, length = -np.vecdot(gradient, ahead), self.curvature * np.vecdot(ahead, ahead)
+            short = np.divide(slope, length, out=np.zeros_like(slope), where=length > 0)
+            step_size = np.clip(short[:, None], 0.0, step_size)
+        return x + step_size * ahead, None
+
+
+def _check_constraint(constraint: object) -> None:
+    if not callable(getattr(constraint, "project", None)):
+        raise ValueError(f"constraint: wanted a Constraint such as L2Ball, got {constraint!r}")
+
+
+def _check_start(constraint: Constraint, x: FloatArray) -> None:
+    if not constraint.contains(x).all():
+        raise ValueError(f"x0: wanted points of {constraint}, got one outside it")
 
 
 @dataclass(frozen=True)
