@@ -141,8 +141,7 @@ class L1Ball:
     def project(self, x: FloatArray) -> FloatArray:
         """Return `x`, with the coordinates of points outside pulled towards zero alike."""
         outside = np.abs(x).sum(axis=-1, keepdims=True) > self.radius
-        excess = _shift(np.abs(x), self.radius)
-        return np.asarray(np.where(outside, np.sign(x) * np.maximum(np.abs(x) - excess, 0), x))
+        return np.asarray(np.where(outside, np.sign(x) * _lowered(np.abs(x), self.radius), x))
 
     def contains(self, x: FloatArray) -> BoolArray:
         """Return whether points lie in the ball."""
@@ -269,7 +268,7 @@ class Simplex:
 
     def project(self, x: FloatArray) -> FloatArray:
         """Return `x` shifted by a constant, with what is negative then set to zero."""
-        return np.asarray(np.maximum(x - _shift(x, self.radius), 0))
+        return _lowered(x, self.radius)
 
     def contains(self, x: FloatArray) -> BoolArray:
         """Return whether points lie in the simplex."""
@@ -329,7 +328,7 @@ class SparsePolytope:
         size, total = np.abs(self._checked(x)), self.sparsity * self.radius
         clipped = np.minimum(size, self.radius)
         outside = clipped.sum(axis=-1, keepdims=True) > total
-        pulled = np.clip(size - _shift(size, total, self.radius), 0, self.radius)
+        pulled = _lowered(size, total, self.radius)
         return np.asarray(np.sign(x) * np.where(outside, pulled, clipped))
 
     def contains(self, x: FloatArray) -> BoolArray:
@@ -419,8 +418,8 @@ class NuclearBall:
         return f"{self.rows} x {self.columns} matrices of nuclear norm at most {self.radius:g}"
 
 
-def _shift(values: FloatArray, total: float, cap: float = np.inf) -> FloatArray:
-    r"""Return :math:`\lambda` with :math:`\sum_j\min\{\max\{v_j - \lambda, 0\}, c\} = s`.
+def _lowered(values: FloatArray, total: float, cap: float = np.inf) -> FloatArray:
+    r"""Return :math:`\min\{\max\{v_j - \lambda, 0\}, c\}` with the :math:`\lambda` of sum s.
 
     As :math:`\lambda` falls from the largest value the sum grows piecewise linearly, with one more
     unit of slope below each :math:`v_j` and one less below each :math:`v_j - c`.
@@ -435,8 +434,10 @@ def _shift(values: FloatArray, total: float, cap: float = np.inf) -> FloatArray:
 
     Returns
     -------
-    ndarray of shape (..., 1)
+    ndarray of shape (..., dim)
     """
+    # Measured from the largest, values that are far too large lose no digits.
+    values = values - values.max(axis=-1, keepdims=True)
     places, slopes = values, np.ones_like(values)
     if cap < np.inf:
         places = np.concatenate([values, values - cap], axis=-1)
@@ -450,4 +451,5 @@ def _shift(values: FloatArray, total: float, cap: float = np.inf) -> FloatArray:
     at = np.maximum((sums < total).sum(axis=-1, keepdims=True) - 1, 0)
     missing = total - np.take_along_axis(sums, at, axis=-1)
     slope = np.maximum(np.take_along_axis(slopes, at, axis=-1), 1)
-    return np.asarray(np.take_along_axis(places, at, axis=-1) - missing / slope)
+    level = np.take_along_axis(places, at, axis=-1) - missing / slope
+    return np.asarray(np.clip(values - level, 0, cap))
