@@ -286,6 +286,27 @@ class FrankWolfeStep:
         return x + step_size * ahead, None
 
 
+def frank_wolfe_gap(problem: Objective, constraint: Constraint, x: FloatArray) -> FloatArray:
+    r"""Return the Frank–Wolfe gap :math:`\max_{v\in C}\langle\nabla f(x), x - v\rangle`.
+
+    At points of C it is at least 0, and 0 just where no feasible direction descends.  If f is
+    convex it certifies how good a point is: :math:`f(x) - \min_Cf` is at most the gap.
+
+    Parameters
+    ----------
+    problem : Objective
+    constraint : Constraint
+        The bounded set C.
+    x : ndarray of shape (..., dim)
+
+    Returns
+    -------
+    ndarray of shape (...)
+    """
+    gradient = problem.gradient(x)
+    return np.asarray(np.vecdot(gradient, x - constraint.linear_minimizer(gradient)))
+
+
 def _check_constraint(constraint: object) -> None:
     if not callable(getattr(constraint, "project", None)):
         raise ValueError(f"constraint: wanted a Constraint such as L2Ball, got {constraint!r}")
