@@ -37,6 +37,13 @@ from sgdnotes.problems.piecewise_linear import (
     SupportVectorMachine,
 )
 from sgdnotes.problems.populations import GaussianLeastSquares, NormalMedian
+from sgdnotes.problems.quadratics import (
+    DeterministicQuadratic,
+    GaussianQuadratic,
+    QuadraticForm,
+    TiltedQuadratic,
+    saddle,
+)
 from sgdnotes.problems.vocabulary import ConstrainedProblem, every_case
 from sgdnotes.problems.wells import (
     SharedMinima,
@@ -51,8 +58,10 @@ from sgdnotes.problems.wells import (
 
 __all__ = [
     "ConstrainedProblem",
+    "DeterministicQuadratic",
     "FiniteSum",
     "GaussianLeastSquares",
+    "GaussianQuadratic",
     "Landscape",
     "LeastAbsoluteDeviations",
     "LeastSquares",
@@ -62,6 +71,7 @@ __all__ = [
     "Objective",
     "PiecewiseLinearModel",
     "Population",
+    "QuadraticForm",
     "ReluNetwork",
     "Ridge",
     "ScalarQuadratics",
@@ -69,6 +79,7 @@ __all__ = [
     "StrictSaddle",
     "SupportVectorMachine",
     "Tilted",
+    "TiltedQuadratic",
     "WellInBowl",
     "absolute",
     "cantor",
@@ -87,6 +98,7 @@ __all__ = [
     "quartic",
     "reverse_huber",
     "rippled_gaussian",
+    "saddle",
     "sawtooth",
     "sine_valley",
     "soft_absolute",
