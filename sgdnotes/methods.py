@@ -13,7 +13,14 @@ from sgdnotes import _validate
 from sgdnotes._validate import FloatArray
 from sgdnotes.constraints import Constraint
 from sgdnotes.engine import Metric, Trace, record_steps, run
-from sgdnotes.oracles import FullGradient, LinearizedMinibatch, Minibatch, Oracle, linear_model
+from sgdnotes.oracles import (
+    FullGradient,
+    LinearizedMinibatch,
+    Minibatch,
+    Oracle,
+    check_oracle,
+    linear_model,
+)
 from sgdnotes.problems import Objective, check_objective
 from sgdnotes.sampling import Sampling
 from sgdnotes.schedules import BatchSchedule, Schedule, frank_wolfe_steps
@@ -205,6 +212,7 @@ def frank_wolfe(
     """
     check_objective(problem)
     if oracle is not None:
+        check_oracle(oracle)
         for name, value in {"batch_size": batch_size, "sampling": sampling}.items():
             if value is not None:
                 raise ValueError(f"{name}: wanted None beside an oracle, got {value!r}")

@@ -21,7 +21,14 @@ import numpy as np
 
 from sgdnotes import _validate
 from sgdnotes._validate import FloatArray, IntArray
-from sgdnotes.problems import FiniteSum, LinearModel, Objective, Population, check_problem
+from sgdnotes.problems import (
+    FiniteSum,
+    LinearModel,
+    Objective,
+    Population,
+    check_objective,
+    check_problem,
+)
 from sgdnotes.sampling import (
     BLOCK,
     AllSequences,
@@ -436,10 +443,10 @@ class GradientTable(Minibatch):
         table, mean = state
         count = draw.shape[1]
         each = problem.minibatch_gradient(x.repeat(count, axis=0), draw.reshape(-1, 1))
-        replicate = np.arange(len(x))[:, None]
-        change = each.reshape(*draw.shape, -1) - table[replicate, draw]
+        drawn = np.arange(len(x))[:, None], draw
+        change = each.reshape(*draw.shape, -1) - table[drawn]
         table = table.copy()
-        table[replicate, draw] += change
+        table[drawn] += change
         total = change.sum(axis=1)
         return mean + total / count, (table, mean + total / table.shape[1])
 
@@ -508,9 +515,10 @@ class SlopeTable(Minibatch):
         model, (slopes, mean) = linear_model(problem), state
         rows = model.features.take(draw, axis=0)
         renewed = model.loss_derivative(np.matvec(rows, x), draw)
-        change = renewed - np.take_along_axis(slopes, draw, axis=1)
+        drawn = np.arange(len(x))[:, None], draw
+        change = renewed - slopes[drawn]
         slopes = slopes.copy()
-        np.put_along_axis(slopes, draw, renewed, axis=1)
+        slopes[drawn] = renewed
         total = np.vecmat(change, rows)
         following = mean + total / model.n_samples
         estimate = mean + total / draw.shape[1] if self.unbiased else following
@@ -547,7 +555,7 @@ class Momentum:
     weight: float | Schedule = field(default_factory=lambda: power(1, 2 / 3, shift=8))
 
     def __post_init__(self) -> None:
-        _check_oracle(self.oracle)
+        check_oracle(self.oracle)
         if not callable(self.weight):
             _validate.real("weight", self.weight, above=0, at_most=1)
 
@@ -611,7 +619,7 @@ class Delayed:
     random: bool = False
 
     def __post_init__(self) -> None:
-        _check_oracle(self.oracle)
+        check_oracle(self.oracle)
         _validate.integer("delay", self.delay, at_least=0)
 
     def cost(self, problem: Objective, steps: int) -> int:
@@ -649,6 +657,42 @@ class Delayed:
             old = points[-1]
         estimate, memory = self.oracle.gradient(problem, old, draw, memory)
         return estimate, (points, memory)
+
+
+def estimates_along(
+    problem: Objective,
+    oracle: Oracle,
+    path: FloatArray,
+    *,
+    rng: int | np.random.Generator | None = None,
+) -> FloatArray:
+    """Return what an oracle says at given points, one after the other, without taking steps.
+
+    Asked along the iterates of a run, with the seed of that run, it returns the estimates that the
+    run used; the mean square of their distance from the gradients is what analyses bound.
+
+    Parameters
+    ----------
+    problem : Objective
+    oracle : Oracle
+    path : ndarray of shape (steps, replicates, dim)
+        Where the oracle is asked, such as ``history["x"][:-1]`` of a trace recorded at all steps.
+    rng : None, int or numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of shape (steps, replicates, dim)
+    """
+    check_objective(problem)
+    check_oracle(oracle)
+    path = _validate.finite_array("path", path, ndim=3)
+    if path.shape[2] != problem.dim:
+        raise ValueError(f"path: wanted points of {problem.dim} coordinates, got {path.shape[2]}")
+    blocks = oracle.draws(problem, path.shape[1], _validate.generator(rng))
+    state, estimates = oracle.init(problem, path[0]), np.empty_like(path)
+    for k, draw in enumerate(itertools.islice(itertools.chain.from_iterable(blocks), len(path))):
+        estimates[k], state = oracle.gradient(problem, path[k], draw, state)
+    return estimates
 
 
 def _change(problem: Objective, old: FloatArray, new: FloatArray, draw: IntArray) -> FloatArray:
@@ -689,7 +733,8 @@ def _check_distinct(oracle: Minibatch) -> None:
         )
 
 
-def _check_oracle(oracle: object) -> None:
+def check_oracle(oracle: object) -> None:
+    """Refuse what has no gradients to offer."""
     if not callable(getattr(oracle, "gradient", None)):
         raise ValueError(f"oracle: wanted an Oracle such as Minibatch(), got {oracle!r}")
 
