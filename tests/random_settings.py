@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from random_constrained import CONSTRAINED
 
 from sgdnotes.moments import SecondMoments
 from sgdnotes.problems import (
@@ -1070,4 +1071,5 @@ GENERATORS: dict[str, Callable[[Rng], Any]] = {
         "max_smoothness",
     ),
     "thm-lower-bound": linear_method,
+    **CONSTRAINED,
 }

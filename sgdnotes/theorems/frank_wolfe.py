@@ -838,8 +838,8 @@ harmonic_rate: Theorem[FrankWolfeRun] = Theorem(
     r"\frac{\Delta_0 + \frac{\pi^2}{12}LD^2}{H_T} + \frac{D\sigma}{\sqrt b}$",
     assumptions=(*_STANDING, harmonic_steps, constant_batch),
     compare=_harmonic_rate,
-    tightness=r"At $T = 1$ three quarters of it are reached.  The first term falls like "
-    r"$1/\log T$ only, and the source's table shows the second alone.",
+    tightness=r"Equality at $T = 1$ for linear functions without noise.  The first term falls "
+    r"like $1/\log T$ only, and the source's table shows the second alone.",
     counterexamples=(
         *_broken(_HARMONIC),
         _too_short("harmonic steps"),
@@ -909,8 +909,8 @@ power_rate: Theorem[FrankWolfeRun] = Theorem(
     r"$\bar\Delta = \sup_\Omega f - f^*$",
     assumptions=(*_STANDING, power_steps),
     compare=_power_rate,
-    tightness=r"Approached at $T = 1$ for small $a$.  For large $T$ the best exponent is "
-    r"$a = \tfrac12$; the source's restriction $a \ge \tfrac12$ is not needed.",
+    tightness=r"Equality at $T = 1$ for linear functions without noise; without noise the best "
+    r"exponent is $a = \tfrac12$.  The source's restriction $a \ge \tfrac12$ is not needed.",
     counterexamples=(
         *_broken(_ROOT, claims=_HALF),
         _too_short("power steps", claims=_HALF),
@@ -948,8 +948,8 @@ polynomial_rate: Theorem[FrankWolfeRun] = Theorem(
         ),
     ),
     compare=_polynomial_rate,
-    tightness=r"At $T = 1$ two thirds of it are reached; with the exact sums in place of their "
-    r"bounds it is thm-sfw-power.",
+    tightness=r"Equality at $T = 1$ for linear functions without noise.  It is thm-sfw-power with "
+    r"sums replaced by their bounds.",
     counterexamples=(
         *_broken(_ROOT, polynomial_batches),
         _too_short("root steps", polynomial_batches),
