@@ -42,6 +42,10 @@ class QuadraticForm(Objective):
         if not np.allclose(self.hessian, self.hessian.T, rtol=1e-10, atol=0):
             raise ValueError("hessian: wanted a symmetric matrix, got another")
         self.convex = bool(self.curvatures[0] >= 0)
+        if self.dim == 1:
+            curvature, slope = float(self.hessian[0, 0]), float(self.linear[0])
+            parts = [f"{curvature:.3g}/2 x²"] * bool(curvature) + [f"{-slope:+.3g} x"] * bool(slope)
+            self.name = " ".join(parts).removeprefix("+") or "0"
 
     @cached_property
     def _eigen(self) -> tuple[FloatArray, FloatArray]:
@@ -179,7 +183,7 @@ class TiltedQuadratic(QuadraticForm, FiniteSum):
         A single zero when omitted: no noise.
     """
 
-    name = "a tilted quadratic"
+    name = "tilted quadratic"
 
     def __init__(
         self, hessian: ArrayLike, linear: ArrayLike, tilts: ArrayLike | None = None
@@ -239,7 +243,7 @@ class GaussianQuadratic(QuadraticForm, Population):
         :math:`s > 0`.
     """
 
-    name = "a quadratic with Gaussian noise"
+    name = "quadratic"
 
     def __init__(self, hessian: ArrayLike, linear: ArrayLike, scale: float) -> None:
         super().__init__(hessian, linear)
@@ -247,10 +251,13 @@ class GaussianQuadratic(QuadraticForm, Population):
 
     def sample(self, rng: np.random.Generator, size: tuple[int, ...]) -> FloatArray:
         """Return the z, shape ``(*size, dim)``."""
-        return self.scale * rng.standard_normal((*size, self.dim))
+        return np.asarray(self.scale * rng.standard_normal((*size, self.dim)))
 
     def minibatch_gradient(self, x: FloatArray, samples: FloatArray) -> FloatArray:
         return np.asarray(self.gradient(x) - samples.mean(axis=-2))
+
+    def __repr__(self) -> str:
+        return f"{self.name} with Gaussian noise (p = {self.dim})"
 
     @property
     def standard_deviation(self) -> float:
@@ -269,7 +276,7 @@ class DeterministicQuadratic(TiltedQuadratic):
         :math:`b`.
     """
 
-    name = "a quadratic"
+    name = "quadratic"
 
     def __init__(self, hessian: ArrayLike, linear: ArrayLike) -> None:
         super().__init__(hessian, linear)

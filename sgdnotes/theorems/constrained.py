@@ -35,19 +35,8 @@ from sgdnotes.sampling import Sampling, WithReplacement, resolve
 from sgdnotes.schedules import BatchSchedule, Schedule, evaluate, evaluate_batches
 from sgdnotes.updates import FrankWolfeStep, ProjectedStep, frank_wolfe_gap
 
-CLAIMS = {
-    "smoothness",
-    "diameter",
-    "variance",
-    "batch_growth",
-    "batch_period",
-    "exponent",
-    "decay",
-    "decay_period",
-    "rate_constant",
-    "least_step",
-    "largest_batch",
-}
+PARAMETERS = {"batch_growth", "batch_period", "exponent", "decay", "decay_period", "rate_constant"}
+CLAIMS = {"smoothness", "diameter", "variance", *PARAMETERS}
 
 MAX_PLACES = 2**17  # places that an iterate may be in, followed one by one
 MAX_BATCHES = 2**12  # different minibatches of one step
@@ -240,11 +229,23 @@ class Constrained:
             raise ValueError(f"claims: wanted {name!r} among them, got {sorted(self.claims)}")
         return self.claims[name]
 
+    def _named(self) -> str:
+        where = str(self.constraint)
+        if self.problem.dim == 1:
+            low, high = interval(self.constraint)
+            where = f"[{low:.4g}, {high:.4g}]"
+        return f"{self.problem!r} on {where}"
+
     def _claimed(self) -> str:
-        return "".join(f", claiming {name} = {v:g}" for name, v in self.claims.items())
+        return "".join(
+            f", {name.replace('_', ' ')} {value:g}"
+            if name in PARAMETERS
+            else f", claiming {name} = {value:g}"
+            for name, value in self.claims.items()
+        )
 
     def __str__(self) -> str:
-        return f"{self.problem!r} on {self.constraint}{self._claimed()}"
+        return f"{self._named()}{self._claimed()}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -318,8 +319,7 @@ class FrankWolfeStepFrom(ConstrainedPoints):
 
     def __str__(self) -> str:
         return (
-            f"{self.problem!r} on {self.constraint}, step {self.step_size:.3g}, "
-            f"batch {self.batch_size}{self._claimed()}"
+            f"{self._named()}, step {self.step_size:.3g}, batch {self.batch_size}{self._claimed()}"
         )
 
 
@@ -430,7 +430,7 @@ class FrankWolfeRun(Constrained):
         step = f"{sizes[0]:.3g}" if constant else f"{sizes[0]:.3g} to {sizes[-1]:.3g}"
         batch = f"{batches[0]}" if batches[0] == batches[-1] else f"{batches[0]} to {batches[-1]}"
         noise = f", batch {batch}" if is_random(self.problem) else ""
-        return f"{self.problem!r} on {self.constraint}, step {step}{noise}{self._claimed()}"
+        return f"{self._named()}, step {step}{noise}{self._claimed()}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,12 @@ from scipy.special import ndtr
 from sgdnotes import _validate
 from sgdnotes._validate import FloatArray, IntArray
 from sgdnotes.constraints import Box, Constraint
-from sgdnotes.problems import DeterministicQuadratic, GaussianQuadratic, TiltedQuadratic
+from sgdnotes.problems import (
+    DeterministicQuadratic,
+    FiniteSum,
+    GaussianQuadratic,
+    TiltedQuadratic,
+)
 from sgdnotes.sampling import NAMED, resolve
 from sgdnotes.schedules import (
     BatchSchedule,
@@ -36,12 +41,12 @@ from sgdnotes.schedules import (
 from sgdnotes.theorems.assumptions import EXACT, FirstSampleOnly
 from sgdnotes.theorems.base import Assumption, Comparison, Counterexample, Evidence, Theorem
 from sgdnotes.theorems.constrained import (
-    CLAIMS,
     Constrained,
     ConstrainedPoints,
     FrankWolfeRun,
     FrankWolfeStepFrom,
     ShortStepRun,
+    batches,
     gradient_variance,
     interval,
     is_random,
@@ -98,8 +103,7 @@ def _bending(setting: FrankWolfeRun) -> float:
 
 
 def _mean_noise(setting: FrankWolfeRun) -> FloatArray:
-    batches = setting.batch_sizes
-    mean = np.cumsum(1 / np.sqrt(batches)) / np.arange(1, setting.steps + 1)
+    mean = np.cumsum(1 / np.sqrt(setting.batch_sizes)) / np.arange(1, setting.steps + 1)
     return np.asarray(_spread(setting) * mean)
 
 
@@ -175,10 +179,17 @@ step_at_most_one: Assumption[Any] = Assumption(
 
 
 def _unbiased(setting: FrankWolfeRun | FrankWolfeStepFrom) -> Evidence:
-    if not is_random(setting.problem):
-        return Evidence(True, "nothing is random: the gradient is exact")
-    how = resolve(setting.sampling)
-    return Evidence(how in NAMED.values(), f"sampling {how.name}, wanted 1 of {sorted(NAMED)}")
+    how, problem = resolve(setting.sampling), setting.problem
+    if not isinstance(problem, FiniteSum) or how in NAMED.values():
+        return Evidence(True, "uniform by construction")
+    first = setting.batch_size(0) if callable(setting.batch_size) else setting.batch_size
+    counts, chances = batches(how, problem.n_samples, first)
+    share = chances @ counts / first
+    return Evidence(
+        bool(np.ptp(share) <= EXACT),
+        f"sample probabilities from {share.min():.6g} to {share.max():.6g}, "
+        f"wanted 1/n = {1 / problem.n_samples:.6g} for all",
+    )
 
 
 unbiased_batches: Assumption[Any] = Assumption(
@@ -204,7 +215,8 @@ def _variance(setting: FrankWolfeRun | FrankWolfeStepFrom) -> Evidence:
 
 bounded_noise: Assumption[Any] = Assumption(
     "variance",
-    r"a single gradient at $x$ has variance at most $\sigma^2$, for every $x$ of the run in mean",
+    r"$\mathbb E\|\nabla f_i(x) - \nabla f(x)\|^2 \le \sigma^2$ for a single sample $i$ at the "
+    r"points $x$ where a gradient is taken",
     _variance,
 )
 
@@ -325,7 +337,7 @@ def _slope(slope: float) -> DeterministicQuadratic:
 
 def _broken(
     step_size: float | Schedule,
-    batches: Callable[[int], int | BatchSchedule] = lambda first: first,
+    grow: Callable[[int], int | BatchSchedule] = lambda first: first,
     claims: Mapping[str, float] = NOTHING,
 ) -> tuple[Counterexample[FrankWolfeRun], ...]:
     """Return counterexamples to the standing assumptions for runs with the given schedules.
@@ -333,7 +345,7 @@ def _broken(
     Parameters
     ----------
     step_size : float or callable
-    batches : callable
+    grow : callable
         From the first batch size to the schedule.
     claims : mapping of str to float
         The parameters of the schedules.
@@ -346,7 +358,7 @@ def _broken(
                 _LINE,
                 steps=2,
                 step_size=step_size,
-                batch_size=batches(1),
+                batch_size=grow(1),
                 x0=[1.0],
                 claims={**claims, "smoothness": 0.01},
             ),
@@ -360,7 +372,7 @@ def _broken(
                 Box([-10.0], [10.0]),
                 steps=2,
                 step_size=step_size,
-                batch_size=batches(1),
+                batch_size=grow(1),
                 x0=[10.0],
                 claims={**claims, "diameter": 1.0},
             ),
@@ -373,7 +385,7 @@ def _broken(
                 _LINE,
                 steps=8,
                 step_size=step_size,
-                batch_size=batches(1),
+                batch_size=grow(1),
                 x0=[100.0],
                 claims=claims,
             ),
@@ -386,7 +398,7 @@ def _broken(
                 _LINE,
                 steps=200,
                 step_size=step_size,
-                batch_size=batches(100),
+                batch_size=grow(100),
                 sampling=FirstSampleOnly(),
                 claims=claims,
             ),
@@ -400,7 +412,7 @@ def _broken(
                 _LINE,
                 steps=100,
                 step_size=step_size,
-                batch_size=batches(1),
+                batch_size=grow(1),
                 x0=[-1.0],
                 claims={**claims, "variance": 1e-4},
             ),
@@ -411,7 +423,7 @@ def _broken(
 
 def _beyond_one(
     step_size: float | Schedule,
-    batches: Callable[[int], int | BatchSchedule] = lambda first: first,
+    grow: Callable[[int], int | BatchSchedule] = lambda first: first,
     claims: Mapping[str, float] = NOTHING,
 ) -> Counterexample[FrankWolfeRun]:
     return Counterexample(
@@ -421,7 +433,7 @@ def _beyond_one(
             _LINE,
             steps=40,
             step_size=step_size,
-            batch_size=batches(1),
+            batch_size=grow(1),
             x0=[0.5],
             claims=claims,
         ),
@@ -434,7 +446,7 @@ _FREEZING = step_decay(0.2, 0.3, 1)
 
 def _too_short(
     drops: str,
-    batches: Callable[[int], int | BatchSchedule] = lambda first: first,
+    grow: Callable[[int], int | BatchSchedule] = lambda first: first,
     step_size: float | Schedule = _FREEZING,
     claims: Mapping[str, float] = NOTHING,
 ) -> Counterexample[FrankWolfeRun]:
@@ -445,7 +457,7 @@ def _too_short(
             _LINE,
             steps=100,
             step_size=step_size,
-            batch_size=batches(1),
+            batch_size=grow(1),
             x0=[-1.0],
             claims=claims,
         ),
@@ -703,7 +715,7 @@ def _nonconvex_rate(setting: ShortStepRun) -> Comparison:
     size = max(2 * setting.initial_excess, setting.smoothness * setting.diameter**2)
     return Comparison(
         index=count - 1,
-        observed=np.minimum.accumulate(setting.gap),
+        observed=np.minimum.accumulate(np.maximum(setting.gap, 0.0)),
         bound=size / np.sqrt(count),
         index_name="t",
         observed_name="min over s ≤ t of G(x_s)",
@@ -743,8 +755,8 @@ frank_wolfe_nonconvex: Theorem[ShortStepRun] = Theorem(
 def _constant_rate(setting: FrankWolfeRun) -> Comparison:
     gamma, count = float(setting.step_sizes[0]), np.arange(1, setting.steps + 1)
     noise = _spread(setting) / math.sqrt(setting.batch_sizes[0])
-    bound = setting.initial_excess / (gamma * count) + noise + _bending(setting) * gamma
-    return _compared(setting, bound, mean_gap(setting), MEAN)
+    bound = setting.initial_excess / (gamma * count) + (noise + _bending(setting) * gamma)
+    return _compared(setting, np.asarray(bound), mean_gap(setting), MEAN)
 
 
 constant_step_rate: Theorem[FrankWolfeRun] = Theorem(
@@ -1465,14 +1477,14 @@ class WorstCase:
     smoothness: float = 1.0
     diameter: float = 2.0
     standard_deviation: float = 1.0
-    claims: dict[str, float] = field(default_factory=dict, kw_only=True)
+    claims: Mapping[str, float] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         _validate.integer("steps", self.steps, at_least=1)
         for name in ("smoothness", "diameter", "standard_deviation"):
             _validate.real(name, getattr(self, name), above=0)
         for name, value in self.claims.items():
-            _validate.one_of("claims", name, CLAIMS & {"least_step", "largest_batch"})
+            _validate.one_of("claims", name, {"least_step", "largest_batch"})
             _validate.real(f"claims[{name!r}]", value, above=0)
         evaluate(self.step_size, 0, 1)
         evaluate_batches(self.batch_size, 0, 1)
