@@ -29,6 +29,7 @@ from sgdnotes.problems import (
     GaussianQuadratic,
     Objective,
     QuadraticForm,
+    TiltedQuadratic,
     check_objective,
 )
 from sgdnotes.sampling import Sampling, WithReplacement, resolve
@@ -39,6 +40,7 @@ PARAMETERS = {"batch_growth", "batch_period", "exponent", "decay", "decay_period
 CLAIMS = {"smoothness", "diameter", "variance", *PARAMETERS}
 
 MAX_PLACES = 2**17  # places that an iterate may be in, followed one by one
+MAX_WAYS = 2**20  # ways to leave these places in one step, before some of them meet
 MAX_BATCHES = 2**12  # different minibatches of one step
 SAME = 1e-13  # places closer than this part of the diameter are one
 
@@ -501,7 +503,7 @@ def single_gradients(problem: FiniteSum, x: FloatArray) -> FloatArray:
 
 def gradient_variance(problem: Objective, x: FloatArray) -> FloatArray:
     """Return the variance of a single gradient at points `x`, shape ``(m,)``."""
-    if isinstance(problem, GaussianQuadratic):
+    if isinstance(problem, (TiltedQuadratic, GaussianQuadratic)):
         return np.full(len(x), problem.standard_deviation**2)
     if not isinstance(problem, FiniteSum):
         raise ValueError(f"problem: wanted a finite sum or Gaussian noise, got {problem!r}")
@@ -529,6 +531,11 @@ def targets(
     if not isinstance(problem, FiniteSum):
         raise ValueError(f"problem: wanted a finite sum or Gaussian noise, got {problem!r}")
     counts, chances = batches(resolve(setting.sampling), problem.n_samples, batch_size)
+    if len(x) * max(counts.shape) > MAX_WAYS:
+        raise ValueError(
+            f"steps: wanted at most {MAX_WAYS} ways to leave the places of an iterate, got "
+            f"{len(x)} places and {len(counts)} different minibatches"
+        )
     gradients = np.tensordot(counts / batch_size, single_gradients(problem, x), axes=1)
     towards = constraint.linear_minimizer(gradients)
     return towards, np.broadcast_to(chances[:, None], towards.shape[:2])
