@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from benchmarks import frank_wolfe as benchmark
 from sgdnotes import LeastSquares, LogisticRegression, Ridge, run
 from sgdnotes.constraints import (
     Box,
@@ -708,6 +710,19 @@ def test_a_block_step_moves_each_block_by_its_own_rule() -> None:
         assert following[:, [1, 3]] == near(0.75 * x[:, [1, 3]] + 0.25 * vertex)
 
 
+def test_a_block_step_keeps_the_memory_of_the_other_step() -> None:
+    rng, adaptive = np.random.default_rng(4), AdaptiveFrankWolfeStep(L1Ball(1.0), 0.4)
+    block, kept = BlockStep(adaptive, [1]), [0, 2, 3]
+    x = np.zeros((5, 4))
+    alone, states = x[:, kept], (block.init(MODEL, x), adaptive.init(MODEL, x[:, kept]))
+    for _ in range(5):
+        g = rng.standard_normal((5, 4))
+        x, first = block.apply(MODEL, x, g, 0.5, states[0])
+        alone, second = adaptive.apply(MODEL, alone, g[:, kept], 0.5, states[1])
+        states = first, second
+        assert np.array_equal(x[:, kept], alone)
+
+
 def test_only_the_constrained_block_need_be_feasible() -> None:
     update = BlockStep(FrankWolfeStep(L1Ball(1.0)), [3])
     options: dict[str, Any] = {"steps": 400, "step_size": frank_wolfe_steps(), "metrics": ["x"]}
@@ -832,7 +847,7 @@ SPARSE_BALL = L1Ball(2.0)
 GAPS: dict[str, tuple[Oracle, Update, float, float]] = {  # least and largest mean gap at the end
     "SFW, batch 1": (Minibatch(1), FrankWolfeStep(SPARSE_BALL), 0.25, math.inf),
     "SFW, growing": (
-        Minibatch(polynomial_batches(1, 1, 2000)),
+        Minibatch(polynomial_batches(1, 1, 500)),
         FrankWolfeStep(SPARSE_BALL),
         0,
         0.05,
@@ -1031,3 +1046,23 @@ def test_bad_paths_are_refused(path: np.ndarray, message: str) -> None:
 def test_samplings_are_resolved_by_name() -> None:
     assert SlopeTable(2).sampling == resolve(FEW)
     assert SlopeTable(1, "with_replacement").sampling == WithReplacement()
+
+
+# ---- the benchmark -------------------------------------------------------------------------------
+
+
+def test_the_benchmark_compares_the_same_iterates() -> None:
+    case, problem = benchmark.QUICK, benchmark.QUICK.problem
+    own = benchmark.library(case, problem, 2, benchmark.Given(case.batches))
+    assert np.abs(own - benchmark.plain_loop(case, problem, case.batches)).max() <= 1e-12
+    assert np.abs(own - benchmark.library(case, problem)).max() > 1e-3  # other batches
+    full = benchmark.Case()
+    assert (full.n_samples, full.dim, full.batch_size) == (1000, 500, 32)
+
+
+def test_the_benchmark_prints_times_and_distances(capsys: pytest.CaptureFixture[str]) -> None:
+    benchmark.main(["--quick"])
+    printed = capsys.readouterr().out
+    for row in ("this library, one run", "this library, 4 runs", "plain loop"):
+        assert re.search(rf"^  {row} +[\d.]+ (ms|µs|ns) +[\d.]+$", printed, re.MULTILINE)
+    assert re.search(r"^  plain loop +\d\.\de[-+]\d+$", printed, re.MULTILINE)
