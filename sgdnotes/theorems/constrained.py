@@ -492,7 +492,14 @@ def is_random(problem: Objective) -> bool:
 
 
 def single_gradients(problem: FiniteSum, x: FloatArray) -> FloatArray:
-    """Return the gradients of all samples at points `x`, shape ``(n_samples, m, dim)``."""
+    """Return the gradients of all samples, shape ``(n_samples, m, dim)``.
+
+    Parameters
+    ----------
+    problem : FiniteSum
+    x : ndarray of shape (m, dim)
+        Points.
+    """
     return np.array(
         [
             problem.minibatch_gradient(x, np.full((len(x), 1), i, dtype=np.int64))
@@ -502,7 +509,15 @@ def single_gradients(problem: FiniteSum, x: FloatArray) -> FloatArray:
 
 
 def gradient_variance(problem: Objective, x: FloatArray) -> FloatArray:
-    """Return the variance of a single gradient at points `x`, shape ``(m,)``."""
+    """Return the variance of a single gradient, shape ``(m,)``.
+
+    Parameters
+    ----------
+    problem : Objective
+        A finite sum, or with Gaussian noise.
+    x : ndarray of shape (m, dim)
+        Points.
+    """
     if isinstance(problem, (TiltedQuadratic, GaussianQuadratic)):
         return np.full(len(x), problem.standard_deviation**2)
     if not isinstance(problem, FiniteSum):
@@ -514,9 +529,19 @@ def gradient_variance(problem: Objective, x: FloatArray) -> FloatArray:
 def targets(
     setting: FrankWolfeStepFrom | FrankWolfeRun, x: FloatArray, batch_size: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the points towards which a step from `x` may go, and with which probabilities.
+    """Return the points towards which a step may go, and with which probabilities.
 
-    Their shapes are ``(count, m, dim)`` and ``(count, m)``.
+    Parameters
+    ----------
+    setting : FrankWolfeStepFrom or FrankWolfeRun
+    x : ndarray of shape (m, dim)
+        Where the step starts.
+    batch_size : int
+
+    Returns
+    -------
+    towards : ndarray of shape (count, m, dim)
+    chances : ndarray of shape (count, m)
     """
     problem, constraint = setting.problem, setting.constraint
     if isinstance(problem, GaussianQuadratic):
