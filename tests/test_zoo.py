@@ -759,7 +759,7 @@ def test_schedules_are_what_they_say() -> None:
     assert evaluate_batches(polynomial_batches(2, 0.5, 5), 0, 9).tolist() == [
         min(5, math.ceil(2 * math.sqrt(k + 1) - 1e-9)) for k in range(9)
     ]
-    assert polynomial_batches(1, 3)(10**9) == 10**15
+    assert polynomial_batches(1, 3)(10**9) == polynomial_batches(1, 40)(10**9) == 10**15
     assert polynomial_batches(7, 0)(10**9) == 7
 
 
@@ -816,6 +816,7 @@ def test_frank_wolfe_puts_the_parts_together() -> None:
             FrankWolfeStep(constraint, problem.smoothness),
             1.0,
         ),
+        ({"short_steps": 1e-3}, FullGradient(), FrankWolfeStep(constraint, 1e-3), 1.0),
         (
             {"short_steps": 7.0, "step_size": constant(0.4)},
             FullGradient(),
