@@ -40,7 +40,6 @@ from sgdnotes.theorems.descent import (
 )
 from sgdnotes.theorems.frank_wolfe import (
     WorstCase,
-    constant_step_rate,
     floor_of_batch,
     floor_of_decay,
     floor_of_step,
@@ -49,10 +48,13 @@ from sgdnotes.theorems.frank_wolfe import (
     frank_wolfe_nonconvex,
     frank_wolfe_step,
     frozen,
+    minimax,
+)
+from sgdnotes.theorems.frank_wolfe_schedules import (
+    constant_step_rate,
     growing_batch_rate,
     harmonic_growing_rate,
     harmonic_rate,
-    minimax,
     polynomial_rate,
     power_rate,
     step_decay_rate,

@@ -7,7 +7,7 @@ sizes as weights, or uniformly after division by the step sizes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -21,11 +21,9 @@ from sgdnotes._validate import FloatArray, IntArray
 from sgdnotes.constraints import Box, Constraint
 from sgdnotes.problems import (
     DeterministicQuadratic,
-    FiniteSum,
     GaussianQuadratic,
     TiltedQuadratic,
 )
-from sgdnotes.sampling import NAMED, resolve
 from sgdnotes.schedules import (
     BatchSchedule,
     Schedule,
@@ -33,28 +31,41 @@ from sgdnotes.schedules import (
     evaluate_batches,
     frank_wolfe_steps,
     geometric_batches,
-    inverse_root,
-    polynomial_batches,
     power,
     step_decay,
 )
 from sgdnotes.theorems.assumptions import EXACT, FirstSampleOnly
 from sgdnotes.theorems.base import Assumption, Comparison, Counterexample, Evidence, Theorem
 from sgdnotes.theorems.constrained import (
-    Constrained,
     ConstrainedPoints,
     FrankWolfeRun,
     FrankWolfeStepFrom,
     ShortStepRun,
-    batches,
     gradient_variance,
     interval,
     is_random,
 )
+from sgdnotes.theorems.constrained_assumptions import (
+    a_whole_period,
+    bounded_noise,
+    compact,
+    constant_batch,
+    constant_steps,
+    convex_on_set,
+    decaying_steps,
+    exact_gradients,
+    follows,
+    harmonic_steps,
+    points_in_set,
+    smooth_on_set,
+    start_in_set,
+    step_at_most_one,
+    unbiased_batches,
+    whole_periods,
+)
 from sgdnotes.updates import frank_wolfe_gap
 
 MEAN = "mean over t < T of E G(x_t)"
-WEIGHTED_MEAN = "weighted mean over t < T of E G(x_t)"
 
 
 # ---- what is observed, and the two ways to sum ------------------------------------------------
@@ -79,8 +90,8 @@ def weighted_bound(setting: FrankWolfeRun) -> FloatArray:
     """
     sizes, total = setting.step_sizes, np.cumsum(setting.step_sizes)
     noise = np.cumsum(sizes / np.sqrt(setting.batch_sizes))
-    paid = setting.initial_excess + _bending(setting) * np.cumsum(sizes**2)
-    return np.asarray((paid + _spread(setting) * noise) / total)
+    paid = setting.initial_excess + bending(setting) * np.cumsum(sizes**2)
+    return np.asarray((paid + noise_scale(setting) * noise) / total)
 
 
 def uniform_bound(setting: FrankWolfeRun) -> FloatArray:
@@ -91,238 +102,59 @@ def uniform_bound(setting: FrankWolfeRun) -> FloatArray:
     """
     sizes, count = setting.step_sizes, np.arange(1, setting.steps + 1)
     start = setting.largest_excess / (count * sizes)
-    return np.asarray(start + _mean_noise(setting) + _bending(setting) * np.cumsum(sizes) / count)
+    return np.asarray(start + mean_noise(setting) + bending(setting) * np.cumsum(sizes) / count)
 
 
-def _spread(setting: FrankWolfeRun) -> float:
+def noise_scale(setting: FrankWolfeRun) -> float:
+    r"""Return :math:`D\sigma`."""
     return setting.diameter * setting.standard_deviation
 
 
-def _bending(setting: FrankWolfeRun) -> float:
+def bending(setting: FrankWolfeRun) -> float:
+    r"""Return :math:`\frac12LD^2`."""
     return setting.smoothness * setting.diameter**2 / 2
 
 
-def _mean_noise(setting: FrankWolfeRun) -> FloatArray:
+def mean_noise(setting: FrankWolfeRun) -> FloatArray:
+    r"""Return :math:`\frac{D\sigma}T\sum_{t<T}b_t^{-1/2}` for T = 1, 2, ..., `steps`."""
     mean = np.cumsum(1 / np.sqrt(setting.batch_sizes)) / np.arange(1, setting.steps + 1)
-    return np.asarray(_spread(setting) * mean)
+    return np.asarray(noise_scale(setting) * mean)
 
 
-def _size(setting: FrankWolfeRun) -> float:
+def value_scale(setting: FrankWolfeRun) -> float:
     """Return how large the numbers are that the excess over the infimum is the difference of."""
     return abs(setting.infimum) + abs(float(setting.problem.value(setting.start[0])))
 
 
-def _compared(
+def compared(
     setting: FrankWolfeRun, bound: FloatArray, observed: FloatArray, name: str
 ) -> Comparison:
+    """Return the comparison of what is observed with a bound, for T = 1, 2, ..., `steps`.
+
+    Parameters
+    ----------
+    setting : FrankWolfeRun
+    bound, observed : ndarray of shape (steps,)
+    name : str
+        Of what is observed.
+    """
     return Comparison(
         index=np.arange(1, setting.steps + 1),
         observed=observed,
         bound=bound,
         index_name="T",
         observed_name=name,
-        magnitude=_size(setting) / np.cumsum(setting.step_sizes),
+        magnitude=value_scale(setting) / np.cumsum(setting.step_sizes),
     )
 
 
-# ---- assumptions ------------------------------------------------------------------------------
+# ---- where things break ------------------------------------------------------------------------
+
+SEGMENT = Box([-1.0], [1.0])
+HARMONIC = power(1.0, 1.0)
 
 
-def _smooth(setting: Constrained) -> Evidence:
-    claimed, true = setting.smoothness, setting.problem.smoothness
-    holds = math.isfinite(claimed) and claimed >= true * (1 - EXACT)
-    return Evidence(holds, f"L = {claimed:.6g}, the smallest valid L is {true:.6g}")
-
-
-smooth_on_set: Assumption[Any] = Assumption(
-    "smooth", r"$\nabla f$ is $L$-Lipschitz on $\Omega$", _smooth
-)
-
-
-def _compact(setting: Constrained) -> Evidence:
-    claimed, true = setting.diameter, setting.constraint.diameter
-    holds = math.isfinite(claimed) and claimed >= true * (1 - EXACT)
-    return Evidence(holds, f"D = {claimed:.6g}, the diameter is {true:.6g}")
-
-
-compact: Assumption[Any] = Assumption(
-    "compact", r"$\Omega$ is convex and compact, of diameter at most $D$", _compact
-)
-
-
-def _convex(setting: Constrained) -> Evidence:
-    holds = setting.problem.convex
-    return Evidence(holds, "f is convex" if holds else "f is not convex")
-
-
-convex_on_set: Assumption[Any] = Assumption("convex", r"$f$ is convex", _convex)
-
-
-def _inside(setting: ConstrainedPoints | FrankWolfeRun | ShortStepRun) -> Evidence:
-    points = setting.x if isinstance(setting, ConstrainedPoints) else setting.start
-    outside = int((~setting.constraint.contains(points)).sum())
-    return Evidence(outside == 0, f"{outside} of {len(points)} points outside the set")
-
-
-start_in_set: Assumption[Any] = Assumption("start in the set", r"$x_0 \in \Omega$", _inside)
-points_in_set: Assumption[Any] = Assumption("points in the set", r"$x \in \Omega$", _inside)
-
-
-def _at_most_one(setting: FrankWolfeRun | FrankWolfeStepFrom) -> Evidence:
-    largest = float(setting.step_sizes.max())
-    return Evidence(largest <= 1 + EXACT, f"largest step size {largest:.6g}, wanted at most 1")
-
-
-step_at_most_one: Assumption[Any] = Assumption(
-    "step at most 1", r"$0 < \gamma_t \le 1$", _at_most_one
-)
-
-
-def _unbiased(setting: FrankWolfeRun | FrankWolfeStepFrom) -> Evidence:
-    how, problem = resolve(setting.sampling), setting.problem
-    if not isinstance(problem, FiniteSum) or how in NAMED.values():
-        return Evidence(True, "uniform by construction")
-    first = setting.batch_size(0) if callable(setting.batch_size) else setting.batch_size
-    counts, chances = batches(how, problem.n_samples, first)
-    share = chances @ counts / first
-    return Evidence(
-        bool(np.ptp(share) <= EXACT),
-        f"sample probabilities from {share.min():.6g} to {share.max():.6g}, "
-        f"wanted 1/n = {1 / problem.n_samples:.6g} for all",
-    )
-
-
-unbiased_batches: Assumption[Any] = Assumption(
-    "unbiased",
-    r"given the past, the samples of a batch are independent (or distinct) and "
-    r"$\mathbb E g(x) = \nabla f(x)$",
-    _unbiased,
-)
-
-
-def _variance(setting: FrankWolfeRun | FrankWolfeStepFrom) -> Evidence:
-    if isinstance(setting, FrankWolfeStepFrom):
-        true, claimed = gradient_variance(setting.problem, setting.x), setting.variance
-    else:
-        true = setting.expectation.variance[:-1]
-        claimed = np.full(len(true), setting.standard_deviation**2)
-    at = int((true - claimed).argmax())
-    return Evidence(
-        bool((claimed >= true * (1 - EXACT) - 1e-300).all()),
-        f"σ² = {claimed[at]:.6g}, the variance of a single gradient is {true[at]:.6g}",
-    )
-
-
-bounded_noise: Assumption[Any] = Assumption(
-    "variance",
-    r"$\mathbb E\|\nabla f_i(x) - \nabla f(x)\|^2 \le \sigma^2$ for a single sample $i$ at the "
-    r"points $x$ where a gradient is taken",
-    _variance,
-)
-
-
-def _exact(setting: FrankWolfeRun) -> Evidence:
-    noise = float(np.sqrt(gradient_variance(setting.problem, setting.start)[0]))
-    random = is_random(setting.problem)
-    return Evidence(not random, f"noise of standard deviation {noise:.6g} at the start")
-
-
-exact_gradients: Assumption[Any] = Assumption(
-    "exact gradients", r"$\sigma = 0$: every step sees $\nabla f(x_t)$ itself", _exact
-)
-
-
-def _follows(
-    name: str, statement: str, wanted: Callable[[FrankWolfeRun, FloatArray], FloatArray]
-) -> Assumption[Any]:
-    """Return the assumption that the step sizes are the wanted function of t = 0, 1, ..."""
-
-    def examine(setting: FrankWolfeRun) -> Evidence:
-        want = wanted(setting, np.arange(setting.steps, dtype=float))
-        error = float(np.abs(setting.step_sizes / want - 1).max())
-        return Evidence(error <= EXACT, f"largest relative deviation of the steps {error:.3g}")
-
-    return Assumption(name, statement, examine)
-
-
-def _constant_batch(setting: FrankWolfeRun) -> Evidence:
-    sizes = setting.batch_sizes
-    return Evidence(
-        bool((sizes == sizes[0]).all()), f"batch sizes from {sizes.min()} to {sizes.max()}"
-    )
-
-
-constant_batch: Assumption[Any] = Assumption(
-    "constant batch", r"$b_t = b$ for all $t$", _constant_batch
-)
-
-
-def _grown(
-    name: str, statement: str, wanted: Callable[[FrankWolfeRun, FloatArray], FloatArray]
-) -> Assumption[Any]:
-    """Return the assumption that batches are at least the wanted function of t = 0, 1, ..."""
-
-    def examine(setting: FrankWolfeRun) -> Evidence:
-        want = wanted(setting, np.arange(setting.steps, dtype=float))
-        share = setting.batch_sizes / want
-        at = int(share.argmin())
-        return Evidence(
-            bool(share[at] >= 1 - EXACT),
-            f"batch {setting.batch_sizes[at]} at t = {at}, wanted at least {want[at]:.6g}",
-        )
-
-    return Assumption(name, statement, examine)
-
-
-def _geometric(setting: FrankWolfeRun, t: FloatArray) -> FloatArray:
-    growth, period = setting.parameter("batch_growth"), setting.parameter("batch_period")
-    if growth <= 1 or period < 1:
-        return np.full(len(t), np.inf)
-    return np.asarray(setting.batch_sizes[0] * growth ** np.floor(t / period))
-
-
-growing_batches = _grown(
-    "growing batches",
-    r"$b_t \ge b\lambda^{\lfloor t/E\rfloor}$ with $b = b_0$, $\lambda > 1$ and a fixed $E$",
-    _geometric,
-)
-constant_steps = _follows(
-    "constant step", r"$\gamma_t = \gamma$ for all $t$", lambda s, t: 0 * t + s.step_sizes[0]
-)
-harmonic_steps = _follows(
-    "harmonic steps", r"$\gamma_t = \frac1{t+1}$ for $t = 0, 1, \dots$", lambda s, t: 1 / (t + 1)
-)
-
-
-def _decayed(setting: FrankWolfeRun, t: FloatArray) -> FloatArray:
-    factor, period = setting.parameter("decay"), setting.parameter("decay_period")
-    if not (0 < factor < 1 and period >= 1):
-        return np.full(len(t), np.nan)
-    return np.asarray(setting.step_sizes[0] * factor ** np.floor(t / period))
-
-
-decaying_steps = _follows(
-    "step decay",
-    r"$\gamma_t = \gamma\eta^{\lfloor t/K\rfloor}$ with $0 < \eta < 1$",
-    _decayed,
-)
-
-_STANDING = (
-    smooth_on_set,
-    compact,
-    start_in_set,
-    unbiased_batches,
-    bounded_noise,
-)
-
-
-# ---- settings that break things ---------------------------------------------------------------
-
-_LINE = Box([-1.0], [1.0])
-NOTHING: Mapping[str, float] = {}
-
-
-def _parabola(
+def parabola(
     curvature: float, minimizer: float = 0.0, tilts: tuple[float, ...] = (0.0,)
 ) -> TiltedQuadratic:
     """Return h/2 (x - c)² up to a constant, with additive noise."""
@@ -331,156 +163,9 @@ def _parabola(
     return TiltedQuadratic([[curvature]], [curvature * minimizer], [[tilt] for tilt in tilts])
 
 
-def _slope(slope: float) -> DeterministicQuadratic:
+def downhill(slope: float) -> DeterministicQuadratic:
+    """Return the linear function of this slope in one variable."""
     return DeterministicQuadratic([[0.0]], [-slope])
-
-
-def _broken(
-    step_size: float | Schedule,
-    grow: Callable[[int], int | BatchSchedule] = lambda first: first,
-    claims: Mapping[str, float] = NOTHING,
-) -> tuple[Counterexample[FrankWolfeRun], ...]:
-    """Return counterexamples to the standing assumptions for runs with the given schedules.
-
-    Parameters
-    ----------
-    step_size : float or callable
-    grow : callable
-        From the first batch size to the schedule.
-    claims : mapping of str to float
-        The parameters of the schedules.
-    """
-    return (
-        Counterexample(
-            "smooth",
-            FrankWolfeRun(
-                _parabola(10.0, 0.9),
-                _LINE,
-                steps=2,
-                step_size=step_size,
-                batch_size=grow(1),
-                x0=[1.0],
-                claims={**claims, "smoothness": 0.01},
-            ),
-            "With L understated a thousandfold the first steps cost more than the bound has put "
-            "aside for the curvature.",
-        ),
-        Counterexample(
-            "compact",
-            FrankWolfeRun(
-                _parabola(1.0, 9.0),
-                Box([-10.0], [10.0]),
-                steps=2,
-                step_size=step_size,
-                batch_size=grow(1),
-                x0=[10.0],
-                claims={**claims, "diameter": 1.0},
-            ),
-            "The steps reach across the whole interval, and D measures a small part of it.",
-        ),
-        Counterexample(
-            "start in the set",
-            FrankWolfeRun(
-                _parabola(1.0),
-                _LINE,
-                steps=8,
-                step_size=step_size,
-                batch_size=grow(1),
-                x0=[100.0],
-                claims=claims,
-            ),
-            "From far outside the way to the set is much longer than its diameter.",
-        ),
-        Counterexample(
-            "unbiased",
-            FrankWolfeRun(
-                _parabola(1.0, tilts=(2.0, -2.0)),
-                _LINE,
-                steps=200,
-                step_size=step_size,
-                batch_size=grow(100),
-                sampling=FirstSampleOnly(),
-                claims=claims,
-            ),
-            "A batch that always holds sample 1 leads to the wrong end of the interval, however "
-            "large it is.",
-        ),
-        Counterexample(
-            "variance",
-            FrankWolfeRun(
-                GaussianQuadratic([[0.0]], [-0.1], 1.0),
-                _LINE,
-                steps=100,
-                step_size=step_size,
-                batch_size=grow(1),
-                x0=[-1.0],
-                claims={**claims, "variance": 1e-4},
-            ),
-            "The noise drowns the slope, and is claimed to be a hundredth of what it is.",
-        ),
-    )
-
-
-def _beyond_one(
-    step_size: float | Schedule,
-    grow: Callable[[int], int | BatchSchedule] = lambda first: first,
-    claims: Mapping[str, float] = NOTHING,
-) -> Counterexample[FrankWolfeRun]:
-    return Counterexample(
-        "step at most 1",
-        FrankWolfeRun(
-            _parabola(1.0),
-            _LINE,
-            steps=40,
-            step_size=step_size,
-            batch_size=grow(1),
-            x0=[0.5],
-            claims=claims,
-        ),
-        "Steps of 2 leave the interval and go further out each time.",
-    )
-
-
-_FREEZING = step_decay(0.2, 0.3, 1)
-
-
-def _too_short(
-    drops: str,
-    grow: Callable[[int], int | BatchSchedule] = lambda first: first,
-    step_size: float | Schedule = _FREEZING,
-    claims: Mapping[str, float] = NOTHING,
-) -> Counterexample[FrankWolfeRun]:
-    return Counterexample(
-        drops,
-        FrankWolfeRun(
-            _slope(-1.0),
-            _LINE,
-            steps=100,
-            step_size=step_size,
-            batch_size=grow(1),
-            x0=[-1.0],
-            claims=claims,
-        ),
-        "Steps whose sum is finite freeze the run on its way.",
-    )
-
-
-def _stays_small(
-    drops: str, step_size: float | Schedule, claims: Mapping[str, float] = NOTHING
-) -> Counterexample[FrankWolfeRun]:
-    return Counterexample(
-        drops,
-        FrankWolfeRun(
-            GaussianQuadratic([[0.0]], [-0.1], 1.0),
-            _LINE,
-            steps=1000,
-            step_size=step_size,
-            batch_size=lambda t: 10_000 if t == 0 else 1,
-            x0=[-1.0],
-            claims=claims,
-        ),
-        "A large first batch says nothing of the small ones that follow.",
-    )
 
 
 # ---- the gap ----------------------------------------------------------------------------------
@@ -516,13 +201,13 @@ frank_wolfe_certificate: Theorem[ConstrainedPoints] = Theorem(
         Counterexample(
             "convex",
             ConstrainedPoints(
-                DeterministicQuadratic([[-1.0]], [0.0]), _LINE, points=[[0.0], [0.5]]
+                DeterministicQuadratic([[-1.0]], [0.0]), SEGMENT, points=[[0.0], [0.5]]
             ),
             "At the top of an upturned parabola the gap is zero, and the minima are elsewhere.",
         ),
         Counterexample(
             "points in the set",
-            ConstrainedPoints(DeterministicQuadratic([[0.0]], [-1.0]), _LINE, points=[[-2.0]]),
+            ConstrainedPoints(DeterministicQuadratic([[0.0]], [-1.0]), SEGMENT, points=[[-2.0]]),
             "Outside the set the gap may be negative.",
         ),
     ),
@@ -570,27 +255,27 @@ frank_wolfe_step: Theorem[FrankWolfeStepFrom] = Theorem(
         Counterexample(
             "smooth",
             FrankWolfeStepFrom(
-                _parabola(10.0), _LINE, points=[[1.0]], step_size=0.5, claims={"smoothness": 1.0}
+                parabola(10.0), SEGMENT, points=[[1.0]], step_size=0.5, claims={"smoothness": 1.0}
             ),
             "With the factor L left out the curvature is paid for by the tenth part only.",
         ),
         Counterexample(
             "compact",
             FrankWolfeStepFrom(
-                _parabola(1.0), _LINE, points=[[1.0]], step_size=0.5, claims={"diameter": 1.0}
+                parabola(1.0), SEGMENT, points=[[1.0]], step_size=0.5, claims={"diameter": 1.0}
             ),
             "The step leads across an interval of length 2, and D is 1.",
         ),
         Counterexample(
             "points in the set",
-            FrankWolfeStepFrom(_parabola(1.0), _LINE, points=[[5.0]], step_size=1.0),
+            FrankWolfeStepFrom(parabola(1.0), SEGMENT, points=[[5.0]], step_size=1.0),
             "From outside the way to the set is longer than its diameter.",
         ),
         Counterexample(
             "unbiased",
             FrankWolfeStepFrom(
-                _parabola(1.0, tilts=(2.0, -2.0)),
-                _LINE,
+                parabola(1.0, tilts=(2.0, -2.0)),
+                SEGMENT,
                 points=[[0.9]],
                 step_size=0.1,
                 batch_size=100,
@@ -601,8 +286,8 @@ frank_wolfe_step: Theorem[FrankWolfeStepFrom] = Theorem(
         Counterexample(
             "variance",
             FrankWolfeStepFrom(
-                _parabola(1.0, tilts=(3.0, -3.0)),
-                _LINE,
+                parabola(1.0, tilts=(3.0, -3.0)),
+                SEGMENT,
                 points=[[0.9]],
                 step_size=0.01,
                 claims={"variance": 0.01},
@@ -622,10 +307,10 @@ def _convex_rate(setting: FrankWolfeRun) -> Comparison:
     return Comparison(
         index=count,
         observed=setting.expectation.value[1:] - setting.infimum,
-        bound=4 * _bending(setting) / (count + 2),
+        bound=4 * bending(setting) / (count + 2),
         index_name="t",
         observed_name="f(x_t) - f*",
-        magnitude=_size(setting),
+        magnitude=value_scale(setting),
     )
 
 
@@ -643,7 +328,7 @@ frank_wolfe_convex: Theorem[FrankWolfeRun] = Theorem(
         compact,
         start_in_set,
         exact_gradients,
-        _follows(
+        follows(
             "Frank–Wolfe steps",
             r"$\gamma_t = \frac2{t+2}$ for $t = 0, 1, \dots$",
             lambda setting, t: 2 / (t + 2),
@@ -656,8 +341,8 @@ frank_wolfe_convex: Theorem[FrankWolfeRun] = Theorem(
         Counterexample(
             "smooth",
             FrankWolfeRun(
-                _parabola(10.0, 0.9),
-                _LINE,
+                parabola(10.0, 0.9),
+                SEGMENT,
                 steps=5,
                 step_size=_TWO_OVER,
                 x0=[1.0],
@@ -680,8 +365,8 @@ frank_wolfe_convex: Theorem[FrankWolfeRun] = Theorem(
         Counterexample(
             "compact",
             FrankWolfeRun(
-                _parabola(1.0, 0.9),
-                _LINE,
+                parabola(1.0, 0.9),
+                SEGMENT,
                 steps=5,
                 step_size=_TWO_OVER,
                 x0=[1.0],
@@ -693,7 +378,7 @@ frank_wolfe_convex: Theorem[FrankWolfeRun] = Theorem(
             "exact gradients",
             FrankWolfeRun(
                 GaussianQuadratic([[0.01]], [0.1], 1.0),
-                _LINE,
+                SEGMENT,
                 steps=60,
                 step_size=_TWO_OVER,
             ),
@@ -702,7 +387,7 @@ frank_wolfe_convex: Theorem[FrankWolfeRun] = Theorem(
         ),
         Counterexample(
             "Frank–Wolfe steps",
-            FrankWolfeRun(_parabola(1.0, 1.0), _LINE, steps=60, step_size=0.001, x0=[-1.0]),
+            FrankWolfeRun(parabola(1.0, 1.0), SEGMENT, steps=60, step_size=0.001, x0=[-1.0]),
             "Steps that are too short leave the start where it was.",
         ),
     ),
@@ -736,300 +421,16 @@ frank_wolfe_nonconvex: Theorem[ShortStepRun] = Theorem(
     counterexamples=(
         Counterexample(
             "smooth",
-            ShortStepRun(_parabola(10.0), _LINE, x0=[0.3], steps=200, claims={"smoothness": 1.0}),
+            ShortStepRun(parabola(10.0), SEGMENT, x0=[0.3], steps=200, claims={"smoothness": 1.0}),
             "With L understated tenfold the steps are too long, and the run jumps to and fro.",
         ),
         Counterexample(
             "compact",
-            ShortStepRun(_parabola(1.0), _LINE, x0=[1.0], steps=1, claims={"diameter": 0.5}),
+            ShortStepRun(parabola(1.0), SEGMENT, x0=[1.0], steps=1, claims={"diameter": 0.5}),
             "The gap at the start is as large as the set is wide, and D is a quarter of that.",
         ),
     ),
     references=("lacostejulien2016",),
-)
-
-
-# ---- constant steps ---------------------------------------------------------------------------
-
-
-def _constant_rate(setting: FrankWolfeRun) -> Comparison:
-    gamma, count = float(setting.step_sizes[0]), np.arange(1, setting.steps + 1)
-    noise = _spread(setting) / math.sqrt(setting.batch_sizes[0])
-    bound = setting.initial_excess / (gamma * count) + (noise + _bending(setting) * gamma)
-    return _compared(setting, np.asarray(bound), mean_gap(setting), MEAN)
-
-
-constant_step_rate: Theorem[FrankWolfeRun] = Theorem(
-    label="thm-sfw-constant",
-    title="Stochastic Frank–Wolfe with constant steps and batches",
-    kind="inequality",
-    lecture="12",
-    statement=r"$\frac1T\sum_{t<T}\mathbb E\mathcal G(x_t) \le \frac{\Delta_0}{\gamma T} "
-    r"+ \frac{D\sigma}{\sqrt b} + \frac{LD^2\gamma}2$",
-    assumptions=(*_STANDING, step_at_most_one, constant_steps, constant_batch),
-    compare=_constant_rate,
-    tightness=r"Equality at $T = 1$ for a parabola whose minimum the first step hits from the far "
-    r"end.  In the worst case both floors have the right order (thm-sfw-minimax).",
-    counterexamples=(
-        *_broken(0.25),
-        _beyond_one(2.0),
-        _too_short("constant step"),
-        _stays_small("constant batch", 0.01),
-    ),
-    references=("satoiiduka2025",),
-)
-
-
-def _growing_noise(setting: FrankWolfeRun) -> float:
-    root = math.sqrt(setting.parameter("batch_growth"))
-    factor = setting.parameter("batch_period") * root / (root - 1)
-    return _spread(setting) * factor / math.sqrt(setting.batch_sizes[0])
-
-
-def _growing_rate(setting: FrankWolfeRun) -> Comparison:
-    gamma, count = float(setting.step_sizes[0]), np.arange(1, setting.steps + 1)
-    once = setting.initial_excess / gamma + _growing_noise(setting)
-    bound = once / count + _bending(setting) * gamma
-    return _compared(setting, np.asarray(bound), mean_gap(setting), MEAN)
-
-
-def _slowly(first: int) -> BatchSchedule:
-    return geometric_batches(first, 1.02)
-
-
-_GROWTH = {"batch_growth": 1.02, "batch_period": 1.0}
-_DOUBLING = {"batch_growth": 2.0, "batch_period": 1.0}
-
-growing_batch_rate: Theorem[FrankWolfeRun] = Theorem(
-    label="thm-sfw-growing",
-    title="Stochastic Frank–Wolfe with constant steps and growing batches",
-    kind="inequality",
-    lecture="12",
-    statement=r"$\frac1T\sum_{t<T}\mathbb E\mathcal G(x_t) \le \frac{\Delta_0}{\gamma T} "
-    r"+ \frac{D\sigma}{T\sqrt b}\cdot\frac{E\sqrt\lambda}{\sqrt\lambda-1} + \frac{LD^2\gamma}2$",
-    assumptions=(*_STANDING, step_at_most_one, constant_steps, growing_batches),
-    compare=_growing_rate,
-    tightness=r"As thm-sfw-constant without noise.  With $E$ fixed the noise term is "
-    r"$O(1/T)$ at the price of $b_T$ exponential in $T$; with $T/E$ fixed it is a floor.",
-    counterexamples=(
-        *_broken(0.25, _slowly, claims=_GROWTH),
-        _beyond_one(2.0, _slowly, claims=_GROWTH),
-        _too_short("constant step", _slowly, claims=_GROWTH),
-        _stays_small("growing batches", 0.01, claims=_DOUBLING),
-    ),
-    references=("satoiiduka2025",),
-)
-
-
-# ---- harmonic steps ---------------------------------------------------------------------------
-
-
-def _harmonic_numbers(steps: int) -> FloatArray:
-    return np.asarray(np.cumsum(1 / np.arange(1, steps + 1)))
-
-
-def _harmonic_start(setting: FrankWolfeRun) -> float:
-    return setting.initial_excess + math.pi**2 / 6 * _bending(setting)
-
-
-def _harmonic_rate(setting: FrankWolfeRun) -> Comparison:
-    start = _harmonic_start(setting) / _harmonic_numbers(setting.steps)
-    noise = _spread(setting) / math.sqrt(setting.batch_sizes[0])
-    return _compared(setting, np.asarray(start + noise), weighted_gap(setting), WEIGHTED_MEAN)
-
-
-_HARMONIC = power(1.0, 1.0)
-
-harmonic_rate: Theorem[FrankWolfeRun] = Theorem(
-    label="thm-sfw-harmonic",
-    title="Stochastic Frank–Wolfe with harmonic steps and constant batches",
-    kind="inequality",
-    lecture="12",
-    statement=r"With $H_T = \sum_{t\le T}\frac1t$: "
-    r"$\frac1{H_T}\sum_{t<T}\frac{\mathbb E\mathcal G(x_t)}{t+1} \le "
-    r"\frac{\Delta_0 + \frac{\pi^2}{12}LD^2}{H_T} + \frac{D\sigma}{\sqrt b}$",
-    assumptions=(*_STANDING, harmonic_steps, constant_batch),
-    compare=_harmonic_rate,
-    tightness=r"Equality at $T = 1$ for linear functions without noise.  The first term falls "
-    r"like $1/\log T$ only, and the source's table shows the second alone.",
-    counterexamples=(
-        *_broken(_HARMONIC),
-        _too_short("harmonic steps"),
-        _stays_small("constant batch", _HARMONIC),
-    ),
-    references=("satoiiduka2025",),
-)
-
-
-def _harmonic_growing_rate(setting: FrankWolfeRun) -> Comparison:
-    growth, period = setting.parameter("batch_growth"), int(setting.parameter("batch_period"))
-    weight = _harmonic_numbers(period)[-1] - math.log1p(-1 / math.sqrt(growth))
-    noise = _spread(setting) / math.sqrt(setting.batch_sizes[0]) * weight
-    bound = (_harmonic_start(setting) + noise) / _harmonic_numbers(setting.steps)
-    return _compared(setting, bound, weighted_gap(setting), WEIGHTED_MEAN)
-
-
-harmonic_growing_rate: Theorem[FrankWolfeRun] = Theorem(
-    label="thm-sfw-harmonic-growing",
-    title="Stochastic Frank–Wolfe with harmonic steps and growing batches",
-    kind="inequality",
-    lecture="12",
-    statement=r"$\frac1{H_T}\sum_{t<T}\frac{\mathbb E\mathcal G(x_t)}{t+1} \le "
-    r"\frac1{H_T}\Bigl(\Delta_0 + \frac{\pi^2}{12}LD^2 + \frac{D\sigma}{\sqrt b}"
-    r"\bigl(H_E - \ln(1-\lambda^{-1/2})\bigr)\Bigr)$",
-    assumptions=(*_STANDING, harmonic_steps, growing_batches),
-    compare=_harmonic_growing_rate,
-    tightness=r"As thm-sfw-harmonic.  The source's table leaves this case out.",
-    counterexamples=(
-        *_broken(_HARMONIC, _slowly, claims=_GROWTH),
-        _too_short("harmonic steps", _slowly, claims=_GROWTH),
-        _stays_small("growing batches", _HARMONIC, claims=_DOUBLING),
-    ),
-)
-
-
-# ---- powers -----------------------------------------------------------------------------------
-
-
-def _powers(setting: FrankWolfeRun, t: FloatArray) -> FloatArray:
-    a = setting.parameter("exponent")
-    return (t + 1) ** -a if 0 < a < 1 else np.full(len(t), np.nan)
-
-
-power_steps = _follows(
-    "power steps", r"$\gamma_t = (t+1)^{-a}$ for $t = 0, 1, \dots$ with $0 < a < 1$", _powers
-)
-
-
-def _power_rate(setting: FrankWolfeRun) -> Comparison:
-    a, count = setting.parameter("exponent"), np.arange(1.0, setting.steps + 1)
-    start = setting.largest_excess / count ** (1 - a)
-    bending = _bending(setting) / ((1 - a) * count**a)
-    return _compared(setting, start + _mean_noise(setting) + bending, mean_gap(setting), MEAN)
-
-
-_ROOT = inverse_root(1.0)
-_HALF = {"exponent": 0.5}
-
-power_rate: Theorem[FrankWolfeRun] = Theorem(
-    label="thm-sfw-power",
-    title="Stochastic Frank–Wolfe with steps that fall like a power",
-    kind="inequality",
-    lecture="12",
-    statement=r"$\frac1T\sum_{t<T}\mathbb E\mathcal G(x_t) \le \frac{\bar\Delta}{T^{1-a}} "
-    r"+ \frac{D\sigma}T\sum_{t<T}\frac1{\sqrt{b_t}} + \frac{LD^2}{2(1-a)T^a}$ with "
-    r"$\bar\Delta = \sup_\Omega f - f^*$",
-    assumptions=(*_STANDING, power_steps),
-    compare=_power_rate,
-    tightness=r"Equality at $T = 1$ for linear functions without noise; without noise the best "
-    r"exponent is $a = \tfrac12$.  The source's restriction $a \ge \tfrac12$ is not needed.",
-    counterexamples=(
-        *_broken(_ROOT, claims=_HALF),
-        _too_short("power steps", claims=_HALF),
-    ),
-    references=("satoiiduka2025",),
-)
-
-
-def _polynomial_rate(setting: FrankWolfeRun) -> Comparison:
-    count = np.arange(1.0, setting.steps + 1)
-    noise = 2 * _spread(setting) / math.sqrt(setting.batch_sizes[0])
-    total = setting.largest_excess + noise + 2 * _bending(setting)
-    return _compared(setting, total / np.sqrt(count), mean_gap(setting), MEAN)
-
-
-polynomial_rate: Theorem[FrankWolfeRun] = Theorem(
-    label="thm-sfw-polynomial",
-    title="Batches that grow linearly are enough",
-    kind="inequality",
-    lecture="12",
-    statement=r"$\frac1T\sum_{t<T}\mathbb E\mathcal G(x_t) \le "
-    r"\frac{\bar\Delta + 2D\sigma b_0^{-1/2} + LD^2}{\sqrt T}$, with "
-    r"$\frac12b_0T(T+1)$ samples if $b_t = b_0(t+1)$",
-    assumptions=(
-        *_STANDING,
-        _follows(
-            "root steps",
-            r"$\gamma_t = (t+1)^{-1/2}$ for $t = 0, 1, \dots$",
-            lambda setting, t: (t + 1) ** -0.5,
-        ),
-        _grown(
-            "linear batches",
-            r"$b_t \ge b_0(t+1)$",
-            lambda setting, t: setting.batch_sizes[0] * (t + 1),
-        ),
-    ),
-    compare=_polynomial_rate,
-    tightness=r"Equality at $T = 1$ for linear functions without noise.  It is thm-sfw-power with "
-    r"sums replaced by their bounds.",
-    counterexamples=(
-        *_broken(_ROOT, polynomial_batches),
-        _too_short("root steps", polynomial_batches),
-        _stays_small("linear batches", _ROOT),
-    ),
-)
-
-
-# ---- step decay -------------------------------------------------------------------------------
-
-
-def _whole_periods(setting: FrankWolfeRun) -> IntArray:
-    period = int(setting.parameter("decay_period"))
-    return np.arange(period, setting.steps + 1, period)
-
-
-def _one_period(setting: FrankWolfeRun) -> Evidence:
-    period = setting.parameter("decay_period")
-    return Evidence(setting.steps >= period, f"{setting.steps} steps, K = {period:g}")
-
-
-def _decay_rate(setting: FrankWolfeRun) -> Comparison:
-    count, period = _whole_periods(setting), setting.parameter("decay_period")
-    factor, gamma = setting.parameter("decay"), float(setting.step_sizes[0])
-    stages = count / period
-    start = setting.largest_excess / (count * gamma * factor ** (stages - 1))
-    total = period * gamma * -np.expm1(stages * math.log(factor)) / (1 - factor)
-    bound = start + _mean_noise(setting)[count - 1] + _bending(setting) * total / count
-    return Comparison(
-        index=count,
-        observed=mean_gap(setting)[count - 1],
-        bound=bound,
-        index_name="T",
-        observed_name=MEAN,
-        magnitude=_size(setting) / (count * setting.step_sizes[count - 1]),
-    )
-
-
-_DECAY = {"decay": 0.9, "decay_period": 2.0}
-
-step_decay_rate: Theorem[FrankWolfeRun] = Theorem(
-    label="thm-sfw-step-decay",
-    title="Stochastic Frank–Wolfe with step decay",
-    kind="inequality",
-    lecture="12",
-    statement=r"For $T = KP$: $\frac1T\sum_{t<T}\mathbb E\mathcal G(x_t) \le "
-    r"\frac{\bar\Delta}{T\gamma\eta^{P-1}} + \frac{D\sigma}T\sum_{t<T}\frac1{\sqrt{b_t}} "
-    r"+ \frac{LD^2\gamma(1-\eta^P)}{2P(1-\eta)}$",
-    assumptions=(
-        *_STANDING,
-        step_at_most_one,
-        decaying_steps,
-        Assumption("a whole period", r"$T \ge K$", _one_period),
-    ),
-    compare=_decay_rate,
-    tightness=r"Equality at $T = K = 1$.  For $T \to \infty$ with $K$ fixed the first term "
-    r"explodes, with $P$ fixed the last stays; with $P = \log_{1/\eta}T$ the bound is "
-    r"$O(1/\log T)$, which is the best it gives.",
-    counterexamples=(
-        *_broken(step_decay(1.0, 0.9, 2), claims=_DECAY),
-        _beyond_one(step_decay(2.0, 0.9, 2), claims=_DECAY),
-        _too_short(
-            "step decay",
-            step_size=step_decay(0.2, 0.1, 2),
-            claims={"decay": 0.99, "decay_period": 2.0},
-        ),
-    ),
-    references=("satoiiduka2025",),
 )
 
 
@@ -1124,14 +525,14 @@ floor_of_step: Theorem[FrankWolfeRun] = Theorem(
     counterexamples=(
         Counterexample(
             "centred",
-            FrankWolfeRun(_parabola(1.0, 1.5), _LINE, steps=100, step_size=0.5, x0=[-0.9]),
+            FrankWolfeRun(parabola(1.0, 1.5), SEGMENT, steps=100, step_size=0.5, x0=[-0.9]),
             "Drawn to an end of the interval the run converges linearly.",
         ),
         Counterexample(
             "exact gradients",
             FrankWolfeRun(
                 GaussianQuadratic([[10.0]], [0.0], 100.0),
-                _LINE,
+                SEGMENT,
                 steps=30,
                 step_size=0.98,
                 x0=[1.0],
@@ -1140,12 +541,12 @@ floor_of_step: Theorem[FrankWolfeRun] = Theorem(
         ),
         Counterexample(
             "constant step",
-            FrankWolfeRun(_parabola(1.0), _LINE, steps=400, step_size=power(0.5, 1.0), x0=[0.7]),
+            FrankWolfeRun(parabola(1.0), SEGMENT, steps=400, step_size=power(0.5, 1.0), x0=[0.7]),
             "Decreasing steps take the gap to zero.",
         ),
         Counterexample(
             "never at rest",
-            FrankWolfeRun(_parabola(1.0), _LINE, steps=100, step_size=0.5, x0=[0.0]),
+            FrankWolfeRun(parabola(1.0), SEGMENT, steps=100, step_size=0.5, x0=[0.0]),
             "Who starts at the minimum stays there.",
         ),
     ),
@@ -1225,7 +626,7 @@ floor_of_batch: Theorem[FrankWolfeRun] = Theorem(
             "harmonic steps",
             FrankWolfeRun(
                 GaussianQuadratic([[1.0]], [0.5], 1.0),
-                _LINE,
+                SEGMENT,
                 steps=100,
                 step_size=0.98,
                 batch_size=1024,
@@ -1236,9 +637,9 @@ floor_of_batch: Theorem[FrankWolfeRun] = Theorem(
             "constant batch",
             FrankWolfeRun(
                 GaussianQuadratic([[1.0]], [0.5], 1.0),
-                _LINE,
+                SEGMENT,
                 steps=400,
-                step_size=_HARMONIC,
+                step_size=HARMONIC,
                 batch_size=geometric_batches(1, 1.05),
             ),
             "Growing batches take the gap to zero.",
@@ -1332,8 +733,8 @@ frozen: Theorem[FrankWolfeRun] = Theorem(
         Counterexample(
             "linear",
             FrankWolfeRun(
-                _parabola(1.0),
-                _LINE,
+                parabola(1.0),
+                SEGMENT,
                 steps=50,
                 step_size=step_decay(0.5, 0.5, 1),
                 x0=[1.0],
@@ -1344,8 +745,8 @@ frozen: Theorem[FrankWolfeRun] = Theorem(
         Counterexample(
             "step decay",
             FrankWolfeRun(
-                _slope(-1.0),
-                _LINE,
+                downhill(-1.0),
+                SEGMENT,
                 steps=50,
                 step_size=0.2,
                 x0=[-1.0],
@@ -1358,7 +759,7 @@ frozen: Theorem[FrankWolfeRun] = Theorem(
 
 
 def _stage_floors(setting: FrankWolfeRun) -> Comparison:
-    count = _whole_periods(setting)
+    count = whole_periods(setting)
     falling = float(setting.step_sizes[0]) * setting.parameter("decay") ** np.arange(len(count))
     floors = np.array([step_floor(setting, float(step)) for step in falling])
     return Comparison(
@@ -1393,7 +794,7 @@ floor_of_decay: Theorem[FrankWolfeRun] = Theorem(
         step_at_most_one,
         decaying_steps,
         never_at_rest,
-        Assumption("a whole period", r"$T \ge K$", _one_period),
+        a_whole_period,
         Assumption("long stages", r"$K\gamma\eta^{P-1} \ge 200$", _long_stages),
     ),
     compare=_stage_floors,
@@ -1403,8 +804,8 @@ floor_of_decay: Theorem[FrankWolfeRun] = Theorem(
         Counterexample(
             "centred",
             FrankWolfeRun(
-                _parabola(1.0, 1.5),
-                _LINE,
+                parabola(1.0, 1.5),
+                SEGMENT,
                 steps=800,
                 step_size=step_decay(1.0, 0.5, 400),
                 x0=[-0.9],
@@ -1415,8 +816,8 @@ floor_of_decay: Theorem[FrankWolfeRun] = Theorem(
         Counterexample(
             "step decay",
             FrankWolfeRun(
-                _parabola(1.0),
-                _LINE,
+                parabola(1.0),
+                SEGMENT,
                 steps=800,
                 step_size=1.0,
                 x0=[1.0],
@@ -1427,8 +828,8 @@ floor_of_decay: Theorem[FrankWolfeRun] = Theorem(
         Counterexample(
             "never at rest",
             FrankWolfeRun(
-                _parabola(1.0),
-                _LINE,
+                parabola(1.0),
+                SEGMENT,
                 steps=800,
                 step_size=step_decay(1.0, 0.5, 400),
                 x0=[0.0],
@@ -1603,12 +1004,12 @@ minimax: Theorem[WorstCase] = Theorem(
     counterexamples=(
         Counterexample(
             "steps at least γ",
-            WorstCase(400, _HARMONIC, 10**6, claims={"least_step": 0.8}),
+            WorstCase(400, HARMONIC, 10**6, claims={"least_step": 0.8}),
             "Decreasing steps get below the floor of a constant step.",
         ),
         Counterexample(
             "batches at most b",
-            WorstCase(400, _HARMONIC, 10**6, claims={"largest_batch": 1.0}),
+            WorstCase(400, HARMONIC, 10**6, claims={"largest_batch": 1.0}),
             "Large batches get below the floor of single samples.",
         ),
     ),
