@@ -734,7 +734,7 @@ def _check_distinct(oracle: Minibatch) -> None:
 
 
 def check_oracle(oracle: object) -> None:
-    """Refuse what has no gradients to offer."""
+    """Refuse an `oracle` that has no gradients to offer."""
     if not callable(getattr(oracle, "gradient", None)):
         raise ValueError(f"oracle: wanted an Oracle such as Minibatch(), got {oracle!r}")
 

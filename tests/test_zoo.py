@@ -38,7 +38,13 @@ from sgdnotes.oracles import (
     Snapshot,
     estimates_along,
 )
-from sgdnotes.problems import FiniteSum, LinearModel, NormalMedian, quadratic
+from sgdnotes.problems import (
+    FiniteSum,
+    LinearModel,
+    NormalMedian,
+    RobustRegression,
+    quadratic,
+)
 from sgdnotes.sampling import AllSequences, Sampling, WithoutReplacement, WithReplacement, resolve
 from sgdnotes.schedules import (
     SMALLEST,
@@ -915,6 +921,51 @@ def test_iterates_stay_feasible(name: str, where: str, adaptive: bool) -> None:
     trace = fw_run(problem, constraint, oracle, update, steps=150, replicates=2, rng=0)
     x = trace.history["x"]
     assert np.abs(constraint.project(x) - x).max() <= 1e-10
+
+
+def without_convexity() -> tuple[FiniteSum, Constraint]:
+    features, targets = data(120, 8, 7)
+    targets[:12] += 30.0  # gross errors
+    return RobustRegression(features, targets, scale=1.0), L1Ball(2.0)
+
+
+def completion() -> tuple[FiniteSum, Constraint]:
+    """A matrix of rank one, seen with noise at 60 random entries."""
+    rng = np.random.default_rng(8)
+    matrix = np.outer(rng.standard_normal(6), rng.standard_normal(5)).ravel()
+    seen = rng.integers(30, size=60)
+    targets = matrix[seen] + 0.1 * rng.standard_normal(60)
+    ball = NuclearBall(6, 5, 0.8 * float(np.linalg.norm(matrix)))
+    return LeastSquares(np.eye(30)[seen], targets), ball
+
+
+@pytest.mark.parametrize("instance", [without_convexity, completion])
+@pytest.mark.parametrize("name", [name for name in GAPS if name != "SFW, growing"])
+def test_convergence_on_other_problems(
+    name: str, instance: Callable[[], tuple[FiniteSum, Constraint]]
+) -> None:
+    problem, constraint = instance()
+    oracle, update, _, _ = GAPS[name]
+    if isinstance(update, AdaptiveFrankWolfeStep):
+        update = AdaptiveFrankWolfeStep(constraint, 0.5)
+    else:
+        update = FrankWolfeStep(constraint)
+    trace = run(
+        problem,
+        oracle,
+        update,
+        steps=3000,
+        step_size=frank_wolfe_steps(),
+        replicates=4,
+        rng=0,
+        record=[],
+        metrics={"gap": lambda problem, x: frank_wolfe_gap(problem, constraint, x)},
+    )
+    first, last = trace.history["gap"].mean(axis=1)
+    if name == "SFW, batch 1":
+        assert last > first / 10
+    else:
+        assert last < first / (3 if name == "SCG" else 10)
 
 
 # ---- bad input -----------------------------------------------------------------------------------
