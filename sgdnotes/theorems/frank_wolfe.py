@@ -157,7 +157,15 @@ HARMONIC = power(1.0, 1.0)
 def parabola(
     curvature: float, minimizer: float = 0.0, tilts: tuple[float, ...] = (0.0,)
 ) -> TiltedQuadratic:
-    """Return h/2 (x - c)² up to a constant, with additive noise."""
+    """Return h/2 (x - c)² up to a constant, with additive noise.
+
+    Parameters
+    ----------
+    curvature, minimizer : float
+        h and c.
+    tilts : tuple of float
+        The noise of the samples' gradients.
+    """
     if tilts == (0.0,):
         return DeterministicQuadratic([[curvature]], [curvature * minimizer])
     return TiltedQuadratic([[curvature]], [curvature * minimizer], [[tilt] for tilt in tilts])
