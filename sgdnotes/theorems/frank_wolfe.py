@@ -606,7 +606,7 @@ def _batch_floor(setting: FrankWolfeRun) -> Comparison:
         index_name="t",
         observed_name="E G(x_t)",
         bound_name="G(θ_b)",
-        tolerance=size / 2 / math.sqrt(setting.steps),
+        tolerance=0.15 * size / math.sqrt(setting.steps),
     )
 
 
@@ -770,6 +770,7 @@ def _stage_floors(setting: FrankWolfeRun) -> Comparison:
     count = whole_periods(setting)
     falling = float(setting.step_sizes[0]) * setting.parameter("decay") ** np.arange(len(count))
     floors = np.array([step_floor(setting, float(step)) for step in falling])
+    moved = setting.parameter("decay_period") * falling[-1]
     return Comparison(
         index=count,
         observed=mean_gap(setting)[count - 1],
@@ -777,7 +778,7 @@ def _stage_floors(setting: FrankWolfeRun) -> Comparison:
         index_name="T",
         observed_name="mean over t < T of G(x_t)",
         bound_name="mean over p < P of L D² γ_p / (2 (2 - γ_p)²)",
-        tolerance=1e-3 * setting.smoothness * setting.diameter**2,
+        tolerance=setting.smoothness * setting.diameter**2 / (4 * moved),
     )
 
 
