@@ -217,12 +217,12 @@ class Constrained:
 
     @cached_property
     def infimum(self) -> float:
-        r""":math:`f^* = \\inf_\\Omega f`; see the function of this name."""
+        r""":math:`f^* = \inf_\Omega f`; see the function of this name."""
         return infimum(self.problem, self.constraint)
 
     @cached_property
     def supremum(self) -> float:
-        r""":math:`\\sup_\\Omega f`."""
+        r""":math:`\sup_\Omega f`."""
         return extremes(self.problem, self.constraint)[1]
 
     def parameter(self, name: str) -> float:
@@ -382,7 +382,7 @@ class FrankWolfeRun(Constrained):
 
     @cached_property
     def step_sizes(self) -> FloatArray:
-        r"""The step sizes :math:`\\gamma_t`, shape ``(steps,)``."""
+        r"""The step sizes :math:`\gamma_t`, shape ``(steps,)``."""
         return evaluate(self.step_size, 0, self.steps)
 
     @cached_property
