@@ -557,6 +557,11 @@ floor_of_step: Theorem[FrankWolfeRun] = Theorem(
             FrankWolfeRun(parabola(1.0), SEGMENT, steps=100, step_size=0.5, x0=[0.0]),
             "Who starts at the minimum stays there.",
         ),
+        Counterexample(
+            "long run",
+            FrankWolfeRun(parabola(1.0), SEGMENT, steps=5, step_size=0.1, x0=[1.0]),
+            "After a few steps the run is still on its way from the end of the interval.",
+        ),
     ),
 )
 
@@ -762,6 +767,18 @@ frozen: Theorem[FrankWolfeRun] = Theorem(
             ),
             "With a constant step the gap of a linear function falls geometrically.",
         ),
+        Counterexample(
+            "long run",
+            FrankWolfeRun(
+                downhill(-1.0),
+                SEGMENT,
+                steps=50,
+                step_size=step_decay(0.05, 0.5, 10),
+                x0=[-1.0],
+                claims={"decay": 0.5, "decay_period": 10.0, "rate_constant": 1e4},
+            ),
+            "A large enough C is not exceeded for a while.",
+        ),
     ),
 )
 
@@ -778,7 +795,7 @@ def _stage_floors(setting: FrankWolfeRun) -> Comparison:
         index_name="T",
         observed_name="mean over t < T of G(x_t)",
         bound_name="mean over p < P of L D² γ_p / (2 (2 - γ_p)²)",
-        tolerance=setting.smoothness * setting.diameter**2 / (4 * moved),
+        tolerance=setting.smoothness * setting.diameter**2 / (4 * max(moved, 200.0)),
     )
 
 
@@ -845,6 +862,18 @@ floor_of_decay: Theorem[FrankWolfeRun] = Theorem(
                 claims={"decay": 0.5, "decay_period": 400.0},
             ),
             "Who starts at the minimum stays there.",
+        ),
+        Counterexample(
+            "long stages",
+            FrankWolfeRun(
+                parabola(10.0),
+                SEGMENT,
+                steps=6,
+                step_size=step_decay(0.4, 0.5, 2),
+                x0=[0.9],
+                claims={"decay": 0.5, "decay_period": 2.0},
+            ),
+            "Stages of two steps are over before the run has reached its cycle.",
         ),
     ),
 )
