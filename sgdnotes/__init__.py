@@ -8,7 +8,7 @@ The names below are what a first reading needs; the rest lives in the modules `p
 from sgdnotes import schedules
 from sgdnotes.engine import Trace, run
 from sgdnotes.exact import Expectation, enumerate_sgd, expected_sgd
-from sgdnotes.methods import gradient_descent, sgd
+from sgdnotes.methods import frank_wolfe, gradient_descent, sgd
 from sgdnotes.problems import FiniteSum, LeastSquares, LogisticRegression, Ridge
 
 __version__ = "0.1.0"
@@ -23,6 +23,7 @@ __all__ = [
     "__version__",
     "enumerate_sgd",
     "expected_sgd",
+    "frank_wolfe",
     "gradient_descent",
     "run",
     "schedules",

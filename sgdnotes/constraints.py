@@ -1,15 +1,21 @@
-"""Convex sets to which iterates are confined."""
+r"""Convex sets to which iterates are confined.
+
+Every set can project points onto itself and minimise a linear function over itself; the latter is
+all that Frank–Wolfe asks for and is often much cheaper.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from sgdnotes import _validate
 from sgdnotes._validate import FloatArray
+
+BoolArray = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 
 EDGE = 1e-12  # relative distance by which rounding may put a point outside
 
@@ -19,13 +25,19 @@ class Constraint(Protocol):
 
     @property
     def diameter(self) -> float:
-        """The largest distance between two points of the set."""
+        """The largest Euclidean distance between two points of the set."""
 
     def project(self, x: FloatArray) -> FloatArray:
         """Return the nearest points of the set, shape ``(..., dim)``."""
 
-    def contains(self, x: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    def contains(self, x: FloatArray) -> BoolArray:
         """Return whether points lie in the set, up to rounding, shape ``(...)``."""
+
+    def linear_minimizer(self, gradient: FloatArray) -> FloatArray:
+        r"""Return points :math:`v` of the set with the least :math:`\langle g, v\rangle`.
+
+        The same shape as `gradient`.  Where many are least, one of them.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +84,372 @@ class L2Ball:
         center = 0.0 if self.center is None else np.asarray(self.center)
         return np.asarray(np.where(outside, center + pull * offset, x))
 
-    def contains(self, x: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    def contains(self, x: FloatArray) -> BoolArray:
         """Return whether points lie in the ball."""
         distance = np.linalg.norm(self._offset(x), axis=-1)
         return np.asarray(distance <= self.radius * (1 + EDGE))
 
+    def linear_minimizer(self, gradient: FloatArray) -> FloatArray:
+        """Return the ends of the ball against the gradients; the centre where these are zero."""
+        if self.radius == np.inf:
+            raise ValueError("radius: wanted a finite one to minimise a linear function, got inf")
+        length = np.linalg.norm(gradient, axis=-1, keepdims=True)
+        direction = np.divide(gradient, length, out=np.zeros_like(gradient), where=length > 0)
+        center = 0.0 if self.center is None else np.asarray(self.center)
+        return np.asarray(center - self.radius * direction)
+
+    def random_point(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+        """Return uniformly random points of the ball.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        shape : tuple of int
+            ``(..., dim)``.
+        """
+        direction = rng.standard_normal(shape)
+        direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
+        length = self.radius * rng.random((*shape[:-1], 1)) ** (1 / shape[-1])
+        center = 0.0 if self.center is None else np.asarray(self.center)
+        return np.asarray(center + length * direction)
+
     def __str__(self) -> str:
         center = "0" if self.center is None else str(np.asarray(self.center))
         return f"the ball of radius {self.radius:g} around {center}"
+
+
+@dataclass(frozen=True)
+class L1Ball:
+    r"""The ball :math:`\{x : \|x\|_1 \le r\}`, whose vertices are :math:`\pm re_j`.
+
+    Parameters
+    ----------
+    radius : float
+        :math:`r > 0`.
+    """
+
+    radius: float
+
+    def __post_init__(self) -> None:
+        _validate.real("radius", self.radius, above=0)
+
+    @property
+    def diameter(self) -> float:
+        """Twice the radius."""
+        return 2 * self.radius
+
+    def project(self, x: FloatArray) -> FloatArray:
+        """Return `x`, with the coordinates of points outside pulled towards zero alike."""
+        outside = np.abs(x).sum(axis=-1, keepdims=True) > self.radius
+        return np.asarray(np.where(outside, np.sign(x) * _lowered(np.abs(x), self.radius), x))
+
+    def contains(self, x: FloatArray) -> BoolArray:
+        """Return whether points lie in the ball."""
+        return np.asarray(np.abs(x).sum(axis=-1) <= self.radius * (1 + EDGE))
+
+    def linear_minimizer(self, gradient: FloatArray) -> FloatArray:
+        """Return the vertices against the largest coordinates of the gradients."""
+        at = np.abs(gradient).argmax(axis=-1)[..., None]
+        # With a zero gradient every vertex will do.
+        sign = np.where(np.take_along_axis(gradient, at, axis=-1) > 0, -1.0, 1.0)
+        vertex = np.zeros_like(gradient)
+        np.put_along_axis(vertex, at, self.radius * sign, axis=-1)
+        return vertex
+
+    def random_point(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+        """Return uniformly random points of the ball, of a shape ``(..., dim)``."""
+        # A Dirichlet vector with one coordinate too many is uniform over the corner of the ball.
+        weights = rng.dirichlet(np.ones(shape[-1] + 1), shape[:-1])[..., :-1]
+        return np.asarray(self.radius * weights * rng.choice([-1.0, 1.0], shape))
+
+    def __str__(self) -> str:
+        return f"the l1 ball of radius {self.radius:g}"
+
+
+@dataclass(frozen=True, eq=False)
+class Box:
+    r"""The box :math:`\{x : l \le x \le u\}`; `linf_ball` makes those around a point.
+
+    Parameters
+    ----------
+    lower, upper : array_like of shape (dim,)
+        l and u, with :math:`l \le u`.
+    """
+
+    lower: ArrayLike
+    upper: ArrayLike
+
+    def __post_init__(self) -> None:
+        lower = _validate.finite_array("lower", self.lower, ndim=1)
+        upper = _validate.finite_array("upper", self.upper, ndim=1)
+        if lower.shape != upper.shape:
+            raise ValueError(f"upper: wanted shape {lower.shape}, got {upper.shape}")
+        if (lower > upper).any():
+            at = int((lower > upper).argmax())
+            raise ValueError(
+                f"upper: wanted at least lower, got {upper[at]:g} below {lower[at]:g} at {at}"
+            )
+        object.__setattr__(self, "lower", lower)
+        object.__setattr__(self, "upper", upper)
+
+    @property
+    def _ends(self) -> tuple[FloatArray, FloatArray]:
+        return cast(FloatArray, self.lower), cast(FloatArray, self.upper)
+
+    @property
+    def diameter(self) -> float:
+        """The length of the diagonal."""
+        lower, upper = self._ends
+        return float(np.linalg.norm(upper - lower))
+
+    def project(self, x: FloatArray) -> FloatArray:
+        """Return `x` with every coordinate clipped."""
+        return np.asarray(np.clip(x, *self._ends))
+
+    def contains(self, x: FloatArray) -> BoolArray:
+        """Return whether points lie in the box."""
+        lower, upper = self._ends
+        slack = EDGE * np.maximum(np.abs(lower), np.abs(upper))
+        return np.asarray(((x >= lower - slack) & (x <= upper + slack)).all(axis=-1))
+
+    def linear_minimizer(self, gradient: FloatArray) -> FloatArray:
+        """Return the corners against the gradients; halfway where a coordinate is zero."""
+        lower, upper = self._ends
+        corner = np.where(gradient > 0, lower, upper)
+        return np.asarray(np.where(gradient == 0, (lower + upper) / 2, corner))
+
+    def random_point(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+        """Return uniformly random points of the box, of a shape ``(..., dim)``."""
+        return rng.uniform(*self._ends, size=shape)
+
+    def __str__(self) -> str:
+        return f"a box of diagonal {self.diameter:g}"
+
+
+def linf_ball(
+    radius: float, center: ArrayLike, lower: float = -np.inf, upper: float = np.inf
+) -> Box:
+    r"""Return the box of the points within `radius` of a centre in every coordinate.
+
+    Parameters
+    ----------
+    radius : float
+        Above 0.
+    center : array_like of shape (dim,)
+    lower, upper : float, optional
+        Bounds that every coordinate obeys besides, such as 0 and 1 for pixels.
+    """
+    size = _validate.real("radius", radius, above=0)
+    middle = _validate.finite_array("center", center, ndim=1)
+    if ((middle < lower) | (middle > upper)).any():
+        raise ValueError(f"center: wanted coordinates between {lower:g} and {upper:g}, got others")
+    return Box(np.maximum(middle - size, lower), np.minimum(middle + size, upper))
+
+
+@dataclass(frozen=True)
+class Simplex:
+    r"""The simplex :math:`\{x \ge 0 : \sum_jx_j = r\}`, whose vertices are :math:`re_j`.
+
+    Parameters
+    ----------
+    radius : float, default 1
+        :math:`r > 0`; with 1 the points are probabilities.
+    """
+
+    radius: float = 1.0
+
+    def __post_init__(self) -> None:
+        _validate.real("radius", self.radius, above=0)
+
+    @property
+    def diameter(self) -> float:
+        """The length of an edge."""
+        return float(np.sqrt(2) * self.radius)
+
+    def project(self, x: FloatArray) -> FloatArray:
+        """Return `x` shifted by a constant, with what is negative then set to zero."""
+        return _lowered(x, self.radius)
+
+    def contains(self, x: FloatArray) -> BoolArray:
+        """Return whether points lie in the simplex."""
+        slack = EDGE * self.radius * np.sqrt(x.shape[-1])
+        near = np.abs(x.sum(axis=-1) - self.radius) <= slack
+        return np.asarray(near & (x >= -slack).all(axis=-1))
+
+    def linear_minimizer(self, gradient: FloatArray) -> FloatArray:
+        """Return the vertices at the smallest coordinates of the gradients."""
+        vertex = np.zeros_like(gradient)
+        np.put_along_axis(vertex, gradient.argmin(axis=-1)[..., None], self.radius, axis=-1)
+        return vertex
+
+    def random_point(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+        """Return uniformly random points of the simplex, of a shape ``(..., dim)``."""
+        return np.asarray(self.radius * rng.dirichlet(np.ones(shape[-1]), shape[:-1]))
+
+    def __str__(self) -> str:
+        return f"the simplex of sum {self.radius:g}"
+
+
+@dataclass(frozen=True)
+class SparsePolytope:
+    r"""The convex hull of the vectors with at most K entries :math:`\pm\tau` and zeros otherwise.
+
+    It is :math:`\{x : \|x\|_\infty \le \tau,\ \|x\|_1 \le K\tau\}`.
+
+    Parameters
+    ----------
+    sparsity : int
+        :math:`K \ge 1`, at most the number of coordinates.
+    radius : float
+        :math:`\tau > 0`.
+    """
+
+    sparsity: int
+    radius: float
+
+    def __post_init__(self) -> None:
+        _validate.integer("sparsity", self.sparsity, at_least=1)
+        _validate.real("radius", self.radius, above=0)
+
+    @property
+    def diameter(self) -> float:
+        r"""The distance :math:`2\tau\sqrt K` of opposite vertices."""
+        return float(2 * self.radius * np.sqrt(self.sparsity))
+
+    def _checked(self, x: FloatArray) -> FloatArray:
+        if x.shape[-1] < self.sparsity:
+            raise ValueError(
+                f"sparsity: wanted at most the {x.shape[-1]} coordinates, got {self.sparsity}"
+            )
+        return x
+
+    def project(self, x: FloatArray) -> FloatArray:
+        """Return `x`, pulled towards zero alike as far as needed and then clipped."""
+        size, total = np.abs(self._checked(x)), self.sparsity * self.radius
+        clipped = np.minimum(size, self.radius)
+        outside = clipped.sum(axis=-1, keepdims=True) > total
+        pulled = _lowered(size, total, self.radius)
+        return np.asarray(np.sign(x) * np.where(outside, pulled, clipped))
+
+    def contains(self, x: FloatArray) -> BoolArray:
+        """Return whether points lie in the polytope."""
+        size = np.abs(self._checked(x))
+        total = self.sparsity * self.radius
+        small = size.max(axis=-1) <= self.radius * (1 + EDGE)
+        return np.asarray(small & (size.sum(axis=-1) <= total * (1 + EDGE)))
+
+    def linear_minimizer(self, gradient: FloatArray) -> FloatArray:
+        """Return the vertices against the K largest coordinates of the gradients."""
+        size = np.abs(self._checked(gradient))
+        at = np.argpartition(-size, self.sparsity - 1, axis=-1)[..., : self.sparsity]
+        vertex = np.zeros_like(gradient)
+        signs = -self.radius * np.sign(np.take_along_axis(gradient, at, axis=-1))
+        np.put_along_axis(vertex, at, signs, axis=-1)
+        return vertex
+
+    def random_point(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+        """Return random points of the polytope: projections of points around it."""
+        return self.project(rng.uniform(-2 * self.radius, 2 * self.radius, size=shape))
+
+    def __str__(self) -> str:
+        return f"the {self.sparsity}-sparse polytope of radius {self.radius:g}"
+
+
+@dataclass(frozen=True)
+class NuclearBall:
+    r"""Matrices whose singular values sum to at most r, flattened row by row.
+
+    Parameters
+    ----------
+    rows, columns : int
+    radius : float
+        :math:`r > 0`.
+    """
+
+    rows: int
+    columns: int
+    radius: float
+
+    def __post_init__(self) -> None:
+        _validate.integer("rows", self.rows, at_least=1)
+        _validate.integer("columns", self.columns, at_least=1)
+        _validate.real("radius", self.radius, above=0)
+
+    @property
+    def diameter(self) -> float:
+        """Twice the radius."""
+        return 2 * self.radius
+
+    def _matrices(self, x: FloatArray) -> FloatArray:
+        if x.shape[-1] != self.rows * self.columns:
+            raise ValueError(
+                f"rows, columns: wanted {x.shape[-1]} entries in all, got "
+                f"{self.rows} times {self.columns}"
+            )
+        return x.reshape(*x.shape[:-1], self.rows, self.columns)
+
+    def project(self, x: FloatArray) -> FloatArray:
+        """Return `x` with its singular values projected onto the l1 ball."""
+        left, values, right = np.linalg.svd(self._matrices(x), full_matrices=False)
+        inside = values.sum(axis=-1, keepdims=True) <= self.radius
+        shrunk = L1Ball(self.radius).project(values)
+        moved = ((left * shrunk[..., None, :]) @ right).reshape(x.shape)
+        return np.asarray(np.where(inside, x, moved))
+
+    def contains(self, x: FloatArray) -> BoolArray:
+        """Return whether points lie in the ball."""
+        values = np.linalg.svd(self._matrices(x), compute_uv=False)
+        return np.asarray(values.sum(axis=-1) <= self.radius * (1 + 100 * EDGE))
+
+    def linear_minimizer(self, gradient: FloatArray) -> FloatArray:
+        """Return the matrices of rank one against the leading singular vectors."""
+        left, _, right = np.linalg.svd(self._matrices(gradient), full_matrices=False)
+        vertex = -self.radius * left[..., :, :1] * right[..., :1, :]
+        return np.asarray(vertex.reshape(gradient.shape))
+
+    def random_point(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+        """Return random points of the ball, of a shape ``(..., rows * columns)``."""
+        points = rng.standard_normal(shape)
+        values = np.linalg.svd(self._matrices(points), compute_uv=False)
+        scale = self.radius * rng.random((*shape[:-1], 1)) / values.sum(axis=-1, keepdims=True)
+        return np.asarray(scale * points)
+
+    def __str__(self) -> str:
+        return f"{self.rows} x {self.columns} matrices of nuclear norm at most {self.radius:g}"
+
+
+def _lowered(values: FloatArray, total: float, cap: float = np.inf) -> FloatArray:
+    r"""Return :math:`\min\{\max\{v_j - \lambda, 0\}, c\}` with the :math:`\lambda` of sum s.
+
+    As :math:`\lambda` falls from the largest value the sum grows piecewise linearly, with one more
+    unit of slope below each :math:`v_j` and one less below each :math:`v_j - c`.
+
+    Parameters
+    ----------
+    values : ndarray of shape (..., dim)
+    total : float
+        s.
+    cap : float, default infinity
+        c.
+
+    Returns
+    -------
+    ndarray of shape (..., dim)
+    """
+    # Measured from the largest, values that are far too large lose no digits.
+    values = values - values.max(axis=-1, keepdims=True)
+    places, slopes = values, np.ones_like(values)
+    if cap < np.inf:
+        places = np.concatenate([values, values - cap], axis=-1)
+        slopes = np.concatenate([slopes, -slopes], axis=-1)
+    order = np.argsort(-places, axis=-1, kind="stable")
+    places = np.take_along_axis(places, order, axis=-1)
+    slopes = np.cumsum(np.take_along_axis(slopes, order, axis=-1), axis=-1)
+    grown = np.cumsum(-np.diff(places, axis=-1) * slopes[..., :-1], axis=-1)
+    sums = np.concatenate([np.zeros_like(places[..., :1]), grown], axis=-1)
+    # The last place where the sum is not yet reached, from where it grows on a straight line.
+    at = np.maximum((sums < total).sum(axis=-1, keepdims=True) - 1, 0)
+    missing = total - np.take_along_axis(sums, at, axis=-1)
+    slope = np.maximum(np.take_along_axis(slopes, at, axis=-1), 1)
+    level = np.take_along_axis(places, at, axis=-1) - missing / slope
+    return np.asarray(np.clip(values - level, 0, cap))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +11,26 @@ from numpy.typing import ArrayLike
 
 from sgdnotes import _validate
 from sgdnotes._validate import FloatArray
-from sgdnotes.engine import Trace, record_steps, run
-from sgdnotes.oracles import FullGradient, LinearizedMinibatch, Minibatch, linear_model
+from sgdnotes.constraints import Constraint
+from sgdnotes.engine import Metric, Trace, record_steps, run
+from sgdnotes.oracles import (
+    FullGradient,
+    LinearizedMinibatch,
+    Minibatch,
+    Oracle,
+    check_oracle,
+    linear_model,
+)
 from sgdnotes.problems import Objective, check_objective
 from sgdnotes.sampling import Sampling
-from sgdnotes.schedules import BatchSchedule, Schedule
-from sgdnotes.updates import BacktrackingStep, GradientStep, Update
+from sgdnotes.schedules import BatchSchedule, Schedule, frank_wolfe_steps
+from sgdnotes.updates import (
+    BacktrackingStep,
+    FrankWolfeStep,
+    GradientStep,
+    Update,
+    frank_wolfe_gap,
+)
 
 
 def gradient_descent(
@@ -130,6 +144,109 @@ def sgd(
     """
     oracle = Minibatch(batch_size, sampling)
     return run(problem, oracle, update, x0=x0, steps=steps, step_size=step_size, rng=rng, **options)
+
+
+def frank_wolfe(
+    problem: Objective,
+    constraint: Constraint,
+    x0: ArrayLike | None = None,
+    *,
+    steps: int,
+    step_size: float | ArrayLike | Schedule | None = None,
+    short_steps: bool | float = False,
+    batch_size: int | BatchSchedule | None = None,
+    sampling: str | Sampling | None = None,
+    oracle: Oracle | None = None,
+    metrics: Sequence[str] | Mapping[str, Metric] | None = None,
+    rng: int | np.random.Generator | None = None,
+    **options: Any,
+) -> Trace:
+    r"""Frank–Wolfe, :math:`x_{k+1} = x_k + \gamma_k(v_k - x_k)`, with exact or other gradients.
+
+    Here :math:`v_k` minimises :math:`\langle g_k, v\rangle` over a bounded convex set C.
+
+    Parameters
+    ----------
+    problem : Objective
+    constraint : Constraint
+        C.
+    x0 : array_like of shape (dim,) or (replicates, dim), optional
+        Starting points in C; the one nearest to the origin when omitted.
+    steps : int
+    step_size : float, array_like of shape (replicates,) or callable, optional
+        Numbers in (0, 1]; by default 2/(k + 2), with short steps 1.
+    short_steps : bool or float, default False
+        Whether to shorten each step to where the quadratic model with curvature L is least; a
+        number is taken for L in place of the problem's `smoothness`.
+    batch_size : int or callable, optional
+        Take minibatch gradients, of a size that is given by a number or a schedule.
+    sampling : str or Sampling, optional
+        How the samples of a batch are chosen; "with_replacement" when omitted.
+    oracle : Oracle, optional
+        Take the estimates of this oracle: `Momentum`, `Snapshot`, `SlopeTable`, `Delayed`, ...
+        With neither `batch_size` nor `oracle` the gradients are exact.
+    metrics : sequence of str, or mapping of str to callable, optional
+        What to record; the value of f and the gap :math:`\max_{v\in C}\langle\nabla f(x), x -
+        v\rangle`, under the names "value" and "frank_wolfe_gap", when omitted.
+    rng : None, int or numpy.random.Generator
+    **options
+        `replicates`, `record`, `average`, `progress`, `callback`; see `sgdnotes.engine.run`.
+
+    Returns
+    -------
+    Trace
+
+    Notes
+    -----
+    Every step minimises one linear function over C and costs what the oracle says: `n_samples`
+    component gradients for exact ones, `batch_size` for minibatches.  For other updates, such as
+    `AdaptiveFrankWolfeStep`, call `sgdnotes.engine.run`.  Source: lectures 12 and 13.
+
+    Examples
+    --------
+    >>> from sgdnotes.constraints import L1Ball
+    >>> from sgdnotes.problems import LeastSquares
+    >>> problem = LeastSquares([[1.0, 0.0], [0.0, 1.0]], [3.0, 0.0])
+    >>> frank_wolfe(problem, L1Ball(1.0), steps=1).x
+    array([[1., 0.]])
+    """
+    check_objective(problem)
+    if oracle is not None:
+        check_oracle(oracle)
+        for name, value in {"batch_size": batch_size, "sampling": sampling}.items():
+            if value is not None:
+                raise ValueError(f"{name}: wanted None beside an oracle, got {value!r}")
+    elif batch_size is not None:
+        oracle = Minibatch(batch_size, "with_replacement" if sampling is None else sampling)
+    elif sampling is not None:
+        raise ValueError(f"sampling: wanted a batch_size beside it, got {sampling!r} alone")
+    else:
+        oracle = FullGradient()
+    if isinstance(short_steps, bool):
+        curvature = problem.smoothness if short_steps else None
+    else:
+        curvature = _validate.real("short_steps", short_steps, above=0)
+    update = FrankWolfeStep(constraint, curvature)
+    if step_size is None:
+        step_size = frank_wolfe_steps() if curvature is None else 1.0
+    if x0 is None:
+        x0 = constraint.project(np.zeros(problem.dim))
+    if metrics is None:
+        metrics = {
+            "value": lambda problem, x: problem.value(x),
+            "frank_wolfe_gap": lambda problem, x: frank_wolfe_gap(problem, constraint, x),
+        }
+    return run(
+        problem,
+        oracle,
+        update,
+        x0=x0,
+        steps=steps,
+        step_size=step_size,
+        metrics=metrics,
+        rng=rng,
+        **options,
+    )
 
 
 def two_phase_newton(

@@ -6,8 +6,11 @@ schedule.  The functions here build the schedules that the lectures analyse.
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -18,6 +21,7 @@ Schedule = Callable[[int], float]
 BatchSchedule = Callable[[int], int]
 
 LARGEST = 10**15  # batch size
+SMALLEST = sys.float_info.min  # step size
 
 
 def constant(step_size: float) -> Schedule:
@@ -69,8 +73,77 @@ def inverse_root(first: float) -> Schedule:
     return lambda k: alpha / math.sqrt(k + 1)
 
 
-def geometric_batches(first: int, ratio: float, largest: int | None = None) -> BatchSchedule:
-    r"""Return the batch sizes :math:`B_k = \min\{\lceil B_0\,r^k\rceil, B_{\max}\}`.
+def power(first: float, exponent: float, *, shift: float = 1) -> Schedule:
+    r"""Return :math:`\alpha_k = \alpha_0\left(\frac{s}{k+s}\right)^a`.
+
+    With the shift :math:`s = 1` it is :math:`\alpha_0/(k+1)^a`.
+
+    Parameters
+    ----------
+    first : float
+        :math:`\alpha_0 > 0`.
+    exponent : float
+        :math:`a \ge 0`; at 0 the schedule is constant.
+    shift : float, default 1
+        :math:`s > 0`, the step number at which :math:`\alpha_k` has fallen by :math:`2^{-a}`.
+    """
+    alpha = _validate.real("first", first, above=0)
+    a = _validate.real("exponent", exponent, at_least=0)
+    s = _validate.real("shift", shift, above=0)
+    return lambda k: float(alpha * (s / (k + s)) ** a)
+
+
+def frank_wolfe_steps() -> Schedule:
+    r"""Return :math:`\gamma_k = \frac{2}{k+2}`, the steps of the Frank–Wolfe theorem."""
+    return power(1, 1, shift=2)
+
+
+def step_decay(first: float, factor: float, every: int) -> Schedule:
+    r"""Return :math:`\alpha_k = \alpha_0\,\eta^{\lfloor k/K\rfloor}`, which falls every K steps.
+
+    Parameters
+    ----------
+    first : float
+        :math:`\alpha_0 > 0`.
+    factor : float
+        :math:`\eta \in (0, 1]`.
+    every : int
+        :math:`K \ge 1`.
+    """
+    alpha = _validate.real("first", first, above=0)
+    eta = _validate.real("factor", factor, above=0, at_most=1)
+    period = _validate.integer("every", every, at_least=1)
+    # The power underflows in the end, where a step must still be positive.
+    return lambda k: max(float(alpha * eta ** (k // period)), SMALLEST)
+
+
+def piecewise(switches: Sequence[int], values: Sequence[float]) -> Schedule:
+    r"""Return the schedule that takes one value after the other.
+
+    Parameters
+    ----------
+    switches : sequence of int
+        The steps, increasing, at which the next value takes over.
+    values : sequence of float
+        One more than there are switches, all above 0.
+    """
+    if np.ndim(switches) != 1:
+        raise ValueError(f"switches: wanted a sequence of step numbers, got {switches!r}")
+    at = [_validate.integer("switches", k, at_least=1) for k in switches]
+    if any(later <= earlier for earlier, later in itertools.pairwise(at)):
+        raise ValueError(f"switches: wanted increasing step numbers, got {list(switches)!r}")
+    if np.ndim(values) != 1:
+        raise ValueError(f"values: wanted a sequence of numbers, got {values!r}")
+    taken = [_validate.real("values", value, above=0) for value in values]
+    if len(taken) != len(at) + 1:
+        raise ValueError(f"values: wanted {len(at) + 1}, one more than switches, got {len(taken)}")
+    return lambda k: taken[bisect.bisect_right(at, k)]
+
+
+def geometric_batches(
+    first: int, ratio: float, largest: int | None = None, every: int = 1
+) -> BatchSchedule:
+    r"""Return :math:`B_k = \min\{\lceil B_0\,r^{\lfloor k/E\rfloor}\rceil, B_{\max}\}`.
 
     Parameters
     ----------
@@ -80,15 +153,52 @@ def geometric_batches(first: int, ratio: float, largest: int | None = None) -> B
         :math:`r \ge 1`.
     largest : int, optional
         :math:`B_{\max}`, at most :math:`10^{15}`, which is also what it is when omitted.
+    every : int, default 1
+        :math:`E \ge 1`: the size grows every E steps.
     """
     start = _validate.integer("first", first, at_least=1, at_most=LARGEST)
     growth = _validate.real("ratio", ratio, at_least=1)
     wanted = LARGEST if largest is None else largest
     cap = _validate.integer("largest", wanted, at_least=start, at_most=LARGEST)
+    period = _validate.integer("every", every, at_least=1)
     # The logarithm tells when the cap is reached before the power overflows; the tiny reduction
     # keeps rounding from turning a whole number into the next one.
     reached = math.inf if growth == 1 else math.log(cap / start) / math.log(growth)
-    return lambda k: cap if k > reached else min(cap, math.ceil(start * growth**k * (1 - 1e-12)))
+
+    def batch_size(k: int) -> int:
+        times = k // period
+        if times > reached:
+            return cap
+        return min(cap, math.ceil(start * growth**times * (1 - 1e-12)))
+
+    return batch_size
+
+
+def polynomial_batches(
+    first: int, exponent: float = 1, largest: int | None = None
+) -> BatchSchedule:
+    r"""Return the batch sizes :math:`B_k = \min\{\lceil B_0(k+1)^q\rceil, B_{\max}\}`.
+
+    Parameters
+    ----------
+    first : int
+        :math:`B_0 \ge 1`.
+    exponent : float, default 1
+        :math:`q \ge 0`.
+    largest : int, optional
+        :math:`B_{\max}`, at most :math:`10^{15}`, which is also what it is when omitted.
+    """
+    start = _validate.integer("first", first, at_least=1)
+    q = _validate.real("exponent", exponent, at_least=0)
+    cap = _validate.integer("largest", LARGEST if largest is None else largest, at_least=start)
+    reached = math.inf if q == 0 else math.log(cap / start) / q  # of the logarithm of k + 1
+
+    def batch_size(k: int) -> int:
+        if math.log(k + 1) > reached:
+            return cap
+        return min(cap, math.ceil(start * math.pow(k + 1, q) * (1 - 1e-12)))
+
+    return batch_size
 
 
 def capped(schedule: Schedule, cap: float) -> Schedule:
@@ -97,8 +207,17 @@ def capped(schedule: Schedule, cap: float) -> Schedule:
     return lambda k: min(largest, schedule(k))
 
 
-def evaluate(step_size: float | Schedule, start: int, stop: int) -> FloatArray:
+def evaluate(
+    step_size: float | Schedule, start: int, stop: int, name: str = "step_size"
+) -> FloatArray:
     """Return the steps ``start, ..., stop - 1`` of a schedule, each checked to be positive.
+
+    Parameters
+    ----------
+    step_size : float or callable
+    start, stop : int
+    name : str, default "step_size"
+        What the argument is called in messages.
 
     Raises
     ------
@@ -107,12 +226,9 @@ def evaluate(step_size: float | Schedule, start: int, stop: int) -> FloatArray:
         is not a positive finite number; the message names the step.
     """
     if not callable(step_size):
-        return np.full(stop - start, _validate.real("step_size", step_size, above=0))
+        return np.full(stop - start, _validate.real(name, step_size, above=0))
     return np.array(
-        [
-            _validate.real(f"step_size at step {k}", step_size(k), above=0)
-            for k in range(start, stop)
-        ]
+        [_validate.real(f"{name} at step {k}", step_size(k), above=0) for k in range(start, stop)]
     )
 
 

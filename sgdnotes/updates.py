@@ -7,6 +7,7 @@ and never changed in place: the engine may return to earlier ones.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -16,6 +17,7 @@ from sgdnotes import _validate
 from sgdnotes._validate import FloatArray
 from sgdnotes.constraints import Constraint
 from sgdnotes.problems import Objective
+from sgdnotes.schedules import Schedule, evaluate
 
 StepSize = float | FloatArray  # one for all replicates, or a column of shape (replicates, 1)
 
@@ -216,15 +218,11 @@ class ProjectedStep:
     constraint: Constraint
 
     def __post_init__(self) -> None:
-        if not callable(getattr(self.constraint, "project", None)):
-            raise ValueError(
-                f"constraint: wanted a Constraint such as L2Ball, got {self.constraint!r}"
-            )
+        _check_constraint(self.constraint)
 
     def init(self, problem: Objective, x: FloatArray) -> None:
         """Check that the starting points lie in the set; nothing is remembered."""
-        if not self.constraint.contains(x).all():
-            raise ValueError(f"x0: wanted points of {self.constraint}, got one outside it")
+        _check_start(self.constraint, x)
 
     def apply(
         self,
@@ -236,6 +234,252 @@ class ProjectedStep:
     ) -> tuple[FloatArray, None]:
         """Return the points of the set nearest to where a gradient step leads."""
         return self.constraint.project(x - step_size * gradient), None
+
+
+@dataclass(frozen=True)
+class FrankWolfeStep:
+    r"""The step :math:`x^+ = x + \gamma(v - x)` towards the point v of a convex set C.
+
+    Here v minimises :math:`\langle g, v\rangle` over C, and the step size :math:`\gamma` is at most
+    1, so that :math:`x^+` lies between two points of C and nothing need be projected.
+
+    Parameters
+    ----------
+    constraint : Constraint
+        The bounded set; a start outside it is refused.
+    curvature : float, optional
+        A bound L on the smoothness of f.  With it the given step sizes are upper bounds only, and
+        the *short step* :math:`\gamma = \langle g, x-v\rangle/(L\|x-v\|^2)` is taken where it is
+        shorter: the best step for the quadratic model with curvature L.
+    """
+
+    constraint: Constraint
+    curvature: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_constraint(self.constraint)
+        if self.curvature is not None:
+            _validate.real("curvature", self.curvature, above=0)
+
+    def init(self, problem: Objective, x: FloatArray) -> None:
+        """Check that the starting points lie in the set; nothing is remembered."""
+        _check_start(self.constraint, x)
+
+    def apply(
+        self,
+        problem: Objective,
+        x: FloatArray,
+        gradient: FloatArray,
+        step_size: StepSize,
+        state: None,
+    ) -> tuple[FloatArray, None]:
+        """Return the points on the way to those that minimise the linear model."""
+        _check_frank_wolfe(step_size, gradient)
+        ahead = self.constraint.linear_minimizer(gradient) - x
+        if self.curvature is not None:
+            slope, length = -np.vecdot(gradient, ahead), self.curvature * np.vecdot(ahead, ahead)
+            short = np.divide(slope, length, out=np.zeros_like(slope), where=length > 0)
+            step_size = np.clip(short[:, None], 0.0, step_size)
+        return x + step_size * ahead, None
+
+    @property
+    def minimizations(self) -> int:
+        """One: the linear minimisations of a step."""
+        return 1
+
+
+@dataclass(frozen=True)
+class AdaptiveFrankWolfeStep:
+    r"""Frank–Wolfe steps on an adaptive quadratic model: AdaSFW, and AdaCSFW with a `SlopeTable`.
+
+    With the metric :math:`H_k = \operatorname{diag}(\delta + \sqrt{\textstyle\sum_{j\le k}g_j^2})`
+    the model at the point :math:`x` is
+
+    .. math::
+
+        Q(y) = \langle g, y\rangle + \frac{1}{2\eta}\langle y - x, H_k(y - x)\rangle.
+
+    From :math:`y = x` on, K times in a row, :math:`v` minimises :math:`\langle\nabla Q(y),
+    v\rangle` over C and y moves towards v to where Q is least, but not by more than the step size
+    :math:`\gamma` of the way; then :math:`x^+ = y`.  What is remembered are the sums
+    :math:`\sum_jg_j^2`.
+
+    Parameters
+    ----------
+    constraint : Constraint
+        The bounded set; a start outside it is refused.
+    model_step : float
+        :math:`\eta > 0`; infinity stands for the linear model, which does not limit the steps.
+    inner_steps : int, default 2
+        :math:`K \ge 1`.
+    offset : float, default 1e-8
+        :math:`\delta > 0`.
+
+    References
+    ----------
+    Combettes, Spiegel and Pokutta (2020).
+    """
+
+    constraint: Constraint
+    model_step: float
+    inner_steps: int = 2
+    offset: float = 1e-8
+
+    def __post_init__(self) -> None:
+        _check_constraint(self.constraint)
+        if self.model_step != np.inf:
+            _validate.real("model_step", self.model_step, above=0)
+        _validate.integer("inner_steps", self.inner_steps, at_least=1)
+        _validate.real("offset", self.offset, above=0)
+
+    @property
+    def minimizations(self) -> int:
+        """K: the linear minimisations of a step."""
+        return self.inner_steps
+
+    def init(self, problem: Objective, x: FloatArray) -> FloatArray:
+        """Check that the starting points lie in the set, and return the sums of squares: zero."""
+        _check_start(self.constraint, x)
+        return np.zeros_like(x)
+
+    def apply(
+        self,
+        problem: Objective,
+        x: FloatArray,
+        gradient: FloatArray,
+        step_size: StepSize,
+        state: FloatArray,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the points after K steps on the model, and the sums of squares."""
+        _check_frank_wolfe(step_size, gradient)
+        squares = state + gradient**2
+        metric = (self.offset + np.sqrt(squares)) / self.model_step
+        point = x
+        for _ in range(self.inner_steps):
+            slope = gradient + metric * (point - x)
+            ahead = self.constraint.linear_minimizer(slope) - point
+            fall, bend = -np.vecdot(slope, ahead), np.vecdot(metric, ahead**2)
+            best = np.divide(fall, bend, out=np.full_like(fall, np.inf), where=bend > 0)
+            point = point + np.clip(best[:, None], 0.0, step_size) * ahead
+        return point, squares
+
+
+@dataclass(frozen=True)
+class BlockStep:
+    r"""A Frank–Wolfe step for some coordinates and a gradient step for the others: FW-SD.
+
+    The same gradient serves both: :math:`x_C^+ = x_C + \gamma(v - x_C)` with v the minimiser of
+    :math:`\langle g_C, v\rangle`, and :math:`x_F^+ = x_F - \alpha g_F` for the free coordinates F.
+    What is remembered is the step number.
+
+    Parameters
+    ----------
+    constrained : FrankWolfeStep or AdaptiveFrankWolfeStep
+        The step for the constrained coordinates; the engine's step sizes are its.
+    free : sequence of int
+        F, the coordinates that move freely; with none of them the step is `constrained`.
+    free_step : float or callable, default 1
+        :math:`\alpha > 0`, a number or a schedule.
+
+    References
+    ----------
+    Grigas, Lobos and Vermeersch (2019).
+    """
+
+    constrained: FrankWolfeStep | AdaptiveFrankWolfeStep
+    free: Sequence[int]
+    free_step: float | Schedule = 1.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.constrained, (FrankWolfeStep, AdaptiveFrankWolfeStep)):
+            raise ValueError(
+                f"constrained: wanted a FrankWolfeStep or an AdaptiveFrankWolfeStep, "
+                f"got {self.constrained!r}"
+            )
+        if np.ndim(self.free) != 1:
+            raise ValueError(f"free: wanted a sequence of coordinates, got {self.free!r}")
+        free = tuple(_validate.integer("free", j, at_least=0) for j in self.free)
+        if len(set(free)) < len(free):
+            raise ValueError(f"free: wanted each coordinate once, got {self.free!r}")
+        object.__setattr__(self, "free", free)
+        if not callable(self.free_step):
+            _validate.real("free_step", self.free_step, above=0)
+
+    @property
+    def minimizations(self) -> int:
+        """The linear minimisations of a step for the constrained coordinates."""
+        return self.constrained.minimizations
+
+    def _split(self, dim: int) -> tuple[list[int], list[int]]:
+        if any(j >= dim for j in self.free) or len(self.free) >= dim:
+            raise ValueError(
+                f"free: wanted some, but not all, of the coordinates below {dim}, got {self.free!r}"
+            )
+        return [j for j in range(dim) if j not in self.free], list(self.free)
+
+    def init(self, problem: Objective, x: FloatArray) -> tuple[int, Any]:
+        """Check the starting points; return the step number and the state of the other step."""
+        constrained, _ = self._split(x.shape[1])
+        return 0, self.constrained.init(problem, x[:, constrained])
+
+    def apply(
+        self,
+        problem: Objective,
+        x: FloatArray,
+        gradient: FloatArray,
+        step_size: StepSize,
+        state: tuple[int, Any],
+    ) -> tuple[FloatArray, tuple[int, Any]]:
+        """Return the points after both steps."""
+        k, memory = state
+        constrained, free = self._split(x.shape[1])
+        free_step = float(evaluate(self.free_step, k, k + 1, "free_step")[0])
+        following = np.empty_like(x)
+        following[:, free] = x[:, free] - free_step * gradient[:, free]
+        following[:, constrained], memory = self.constrained.apply(
+            problem, x[:, constrained], gradient[:, constrained], step_size, memory
+        )
+        return following, (k + 1, memory)
+
+
+def _check_frank_wolfe(step_size: StepSize, gradient: FloatArray) -> None:
+    if np.max(step_size) > 1:
+        raise ValueError(
+            f"step_size: wanted at most 1 for a Frank–Wolfe step, got {np.max(step_size):g}"
+        )
+    if not np.isfinite(gradient).all():
+        raise ValueError("gradient: wanted finite numbers for a Frank–Wolfe step, got others")
+
+
+def frank_wolfe_gap(problem: Objective, constraint: Constraint, x: FloatArray) -> FloatArray:
+    r"""Return the Frank–Wolfe gap :math:`\max_{v\in C}\langle\nabla f(x), x - v\rangle`.
+
+    At points of C it is at least 0, and 0 just where no feasible direction descends.  If f is
+    convex it certifies how good a point is: :math:`f(x) - \min_Cf` is at most the gap.
+
+    Parameters
+    ----------
+    problem : Objective
+    constraint : Constraint
+        The bounded set C.
+    x : ndarray of shape (..., dim)
+
+    Returns
+    -------
+    ndarray of shape (...)
+    """
+    gradient = problem.gradient(x)
+    return np.asarray(np.vecdot(gradient, x - constraint.linear_minimizer(gradient)))
+
+
+def _check_constraint(constraint: object) -> None:
+    if not callable(getattr(constraint, "project", None)):
+        raise ValueError(f"constraint: wanted a Constraint such as L2Ball, got {constraint!r}")
+
+
+def _check_start(constraint: Constraint, x: FloatArray) -> None:
+    if not constraint.contains(x).all():
+        raise ValueError(f"x0: wanted points of {constraint}, got one outside it")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from random_constrained import CONSTRAINED
 
 from sgdnotes.flow import FixedDesign, FlowBounds, stability_thresholds
 from sgdnotes.moments import SecondMoments
@@ -1256,4 +1257,5 @@ GENERATORS: dict[str, Callable[[Rng], Any]] = {
     "prop-second-term-peak": noisy_flow,
     "prop-third-term": quiet_flow,
     "thm-oracle-tuning": tuning,
+    **CONSTRAINED,
 }

@@ -97,6 +97,15 @@ def test_workers_are_worth_it_for_heavy_samples_only() -> None:
         assert gain > 1.2 or processors == 1
 
 
+def test_linear_minimisation_is_cheaper_than_projection() -> None:
+    columns = dict(COMMITTED["oracles"]["columns"])
+    assert columns.pop("dim") == [100 * 4**power for power in range(7)]
+    sets = ("l1", "simplex", "nuclear")
+    assert set(columns) == {f"{name}_{task}" for name in sets for task in ("minimize", "project")}
+    for name in sets:
+        assert columns[f"{name}_minimize"][-1] < columns[f"{name}_project"][-1] / 3
+
+
 @pytest.mark.parametrize("parts", [1, 3])
 def test_the_gradient_of_the_network_is_that_of_its_loss(parts: int) -> None:
     rng = np.random.default_rng(parts)
@@ -134,6 +143,7 @@ def test_small_tables_of_both_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "parallel": lambda: measure.parallel(
             (1, 2), batch_size=2, n_samples=4, dim=2, heavy=(2, 3, 4), repeats=(1, 1)
         ),
+        "oracles": lambda: measure.oracles((4, 9), repeats=1),
     }
     for name, task in small.items():
         monkeypatch.setitem(measure.MEASUREMENTS, name, task)

@@ -26,8 +26,10 @@ from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
 import numpy as np
+from scipy.sparse.linalg import svds
 from threadpoolctl import threadpool_limits
 
+from sgdnotes.constraints import L1Ball, NuclearBall, Simplex
 from sgdnotes.problems import LeastSquares
 
 FILE = Path(__file__).resolve().parent.parent / "lectures" / "data" / "timings.json"
@@ -200,6 +202,38 @@ def parallel(
     }
 
 
+def oracles(
+    sizes: Sequence[int] = (100, 400, 1600, 6400, 25600, 102400, 409600), *, repeats: int = 7
+) -> Table:
+    """Time a linear minimisation and a projection over three sets against the dimension.
+
+    The matrices are square.  For those of bounded nuclear norm a linear minimisation needs the
+    leading pair of singular vectors only, which the Lanczos method finds; a projection needs all.
+    """
+    rng = np.random.default_rng(0)
+    times: dict[str, list[float]] = {}
+    for dim in sizes:
+        x, side = rng.normal(size=dim), round(dim**0.5)
+        ball, simplex, matrices = L1Ball(1.0), Simplex(), NuclearBall(side, side, 1.0)
+        matrix, start = x.reshape(side, side), np.ones(side)  # else Lanczos draws a start
+        tasks: dict[str, Callable[[], object]] = {
+            "l1_minimize": lambda c=ball, x=x: c.linear_minimizer(x),
+            "l1_project": lambda c=ball, x=x: c.project(x),
+            "simplex_minimize": lambda c=simplex, x=x: c.linear_minimizer(x),
+            "simplex_project": lambda c=simplex, x=x: c.project(x),
+            "nuclear_minimize": lambda m=matrix, v=start: svds(m, k=1, v0=v),
+            "nuclear_project": lambda c=matrices, x=x: c.project(x),
+        }
+        for name, task in tasks.items():
+            times.setdefault(name, []).append(_rounded(seconds(task, repeats=repeats)))
+    return {
+        "description": "Seconds for one linear minimisation and one projection against the "
+        "dimension; each the fastest of at least so many repeats.",
+        "settings": {"repeats": repeats},
+        "columns": {"dim": list(sizes), **times},
+    }
+
+
 class Sum(Protocol):
     """What is needed of a problem here."""
 
@@ -297,6 +331,7 @@ MEASUREMENTS: dict[str, Callable[[], Table]] = {
     "full_gradient": full_gradient,
     "batch_step": batch_step,
     "parallel": parallel,
+    "oracles": oracles,
 }
 """The tables by name."""
 

@@ -15,8 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from sgdnotes.constraints import Box, L2Ball
 from sgdnotes.flow import FixedDesign, FlowBounds
 from sgdnotes.problems import (
+    DeterministicQuadratic,
+    GaussianQuadratic,
     LeastAbsoluteDeviations,
     LeastSquares,
     Ridge,
@@ -24,25 +27,33 @@ from sgdnotes.problems import (
     WellInBowl,
     absolute,
     huber,
+    saddle,
     sine_valley,
     soft_absolute,
 )
 from sgdnotes.schedules import (
     constant_then_inverse_time,
+    frank_wolfe_steps,
     geometric_batches,
     inverse_root,
     inverse_time,
+    polynomial_batches,
+    power,
+    step_decay,
 )
 from sgdnotes.theorems import (
     ALL,
     BatchChoice,
     Claims,
+    ConstrainedPoints,
     Counterexample,
     Descent,
     DiffusionRun,
     EpochRun,
     EulerRun,
     FlowRiskRun,
+    FrankWolfeRun,
+    FrankWolfeStepFrom,
     GlobalBound,
     GradientFlowRun,
     GrowingRun,
@@ -54,12 +65,14 @@ from sgdnotes.theorems import (
     ProjectedRun,
     RiskComparison,
     Sequences,
+    ShortStepRun,
     Stationary,
     StationaryEpochs,
     StochasticRun,
     Theorem,
     TwoSteps,
     Verdict,
+    WorstCase,
 )
 from sgdnotes.theorems.shuffling import sorted_signs
 from sgdnotes.theorems.stochastic import descent_threshold
@@ -79,6 +92,7 @@ LECTURES = {
     "09": ("09-landscapes", "Landscapes"),
     "10": ("10-sde", "From SGD to a stochastic differential equation"),
     "11": ("11-implicit-regularisation", "Implicit regularisation"),
+    "12": ("12-frank-wolfe", "Frank–Wolfe"),
 }
 
 INTRODUCTION = """\
@@ -141,6 +155,15 @@ def settings() -> dict[str, Any]:
     gentle = 0.1 * FlowBounds(design, 1.0, batch_size=4).largest_step
     flowing = DiffusionRun(fit, step_size=gentle, times=times, batch_size=4)
     underdetermined = LeastSquares(features[:4], fit.targets[:4])
+    segment, disc = Box([-1.0], [1.0]), L2Ball(1.0)
+    uneven, noisy = saddle(3, 2), GaussianQuadratic([[1.0]], [0.5], 1.0)
+    dome = DeterministicQuadratic(uneven.hessian, uneven.linear)
+    ellipse = DeterministicQuadratic([[1.0, 0.0], [0.0, 0.1]], [0.9, 0.3])
+    centred, downhill = DeterministicQuadratic([[1.0]], [0.0]), DeterministicQuadratic([[0]], [1.0])
+    staircase = geometric_batches(1, 2.0, every=2)
+    doubling = {"batch_growth": 2.0, "batch_period": 2.0}
+    halving = {"decay": 0.5, "decay_period": 10.0}
+    harmonic = FrankWolfeRun(noisy, segment, steps=1000, step_size=power(1, 1), batch_size=16)
     return {
         "lem-smoothness-chain": Claims(fit),
         "prop-least-squares": Points(fit, points=cloud),
@@ -235,6 +258,52 @@ def settings() -> dict[str, Any]:
             small, epochs=100, step_size=1 / (9 * small.max_smoothness), x0=[1.0, 1.0]
         ),
         "prop-sorted-order": StationaryEpochs(sorted_signs(8), step_sizes=[0.01, 0.05, 0.2, 0.5]),
+        "lem-fw-gap": ConstrainedPoints(
+            ellipse, disc, points=disc.random_point(np.random.default_rng(1), (50, 2))
+        ),
+        "lem-fw-step": FrankWolfeStepFrom(
+            uneven, disc, points=disc.random_point(np.random.default_rng(1), (50, 3))
+        ),
+        "thm-fw-convex": FrankWolfeRun(ellipse, disc, steps=100, step_size=frank_wolfe_steps()),
+        "thm-fw-nonconvex": ShortStepRun(dome, disc, steps=4, x0=[-0.5, 0.5, 0.5]),
+        "thm-sfw-constant": FrankWolfeRun(uneven, disc, steps=14, step_size=0.2),
+        "thm-sfw-growing": FrankWolfeRun(
+            noisy, segment, steps=14, step_size=0.2, batch_size=staircase, claims=doubling
+        ),
+        "thm-sfw-harmonic": harmonic,
+        "thm-sfw-harmonic-growing": replace(
+            harmonic,
+            batch_size=geometric_batches(1, 2.0, every=100),
+            claims={"batch_growth": 2.0, "batch_period": 100.0},
+        ),
+        "thm-sfw-power": FrankWolfeRun(
+            noisy, segment, steps=14, step_size=inverse_root(1), claims={"exponent": 0.5}
+        ),
+        "thm-sfw-polynomial": FrankWolfeRun(
+            noisy, segment, steps=14, step_size=inverse_root(1), batch_size=polynomial_batches(1)
+        ),
+        "thm-sfw-step-decay": FrankWolfeRun(
+            dome, disc, steps=60, step_size=step_decay(0.5, 0.5, 10), claims=halving
+        ),
+        "prop-fw-floor-step": FrankWolfeRun(centred, segment, steps=300, step_size=0.1, x0=[1.0]),
+        "prop-fw-floor-batch": harmonic,
+        "prop-fw-frozen": FrankWolfeRun(
+            downhill,
+            segment,
+            steps=400,
+            step_size=step_decay(0.05, 0.5, 10),
+            x0=[-1.0],
+            claims={**halving, "rate_constant": 100.0},
+        ),
+        "prop-fw-decay-floor": FrankWolfeRun(
+            centred,
+            segment,
+            steps=16_000,
+            step_size=step_decay(0.4, 0.5, 4000),
+            x0=[1.0],
+            claims={"decay": 0.5, "decay_period": 4000.0},
+        ),
+        "thm-sfw-minimax": WorstCase(1000, step_size=power(1, 1), batch_size=4),
         "prop-gd-stability": LocalDescent(
             pit, steps=40, step_size=0.04, x0=narrow + 0.01, at=narrow
         ),

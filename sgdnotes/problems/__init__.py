@@ -37,6 +37,14 @@ from sgdnotes.problems.piecewise_linear import (
     SupportVectorMachine,
 )
 from sgdnotes.problems.populations import GaussianLeastSquares, NormalMedian
+from sgdnotes.problems.quadratics import (
+    DeterministicQuadratic,
+    GaussianQuadratic,
+    QuadraticForm,
+    TiltedQuadratic,
+    saddle,
+)
+from sgdnotes.problems.robust import RobustRegression
 from sgdnotes.problems.vocabulary import ConstrainedProblem, every_case
 from sgdnotes.problems.wells import (
     SharedMinima,
@@ -51,8 +59,10 @@ from sgdnotes.problems.wells import (
 
 __all__ = [
     "ConstrainedProblem",
+    "DeterministicQuadratic",
     "FiniteSum",
     "GaussianLeastSquares",
+    "GaussianQuadratic",
     "Landscape",
     "LeastAbsoluteDeviations",
     "LeastSquares",
@@ -62,13 +72,16 @@ __all__ = [
     "Objective",
     "PiecewiseLinearModel",
     "Population",
+    "QuadraticForm",
     "ReluNetwork",
     "Ridge",
+    "RobustRegression",
     "ScalarQuadratics",
     "SharedMinima",
     "StrictSaddle",
     "SupportVectorMachine",
     "Tilted",
+    "TiltedQuadratic",
     "WellInBowl",
     "absolute",
     "cantor",
@@ -87,6 +100,7 @@ __all__ = [
     "quartic",
     "reverse_huber",
     "rippled_gaussian",
+    "saddle",
     "sawtooth",
     "sine_valley",
     "soft_absolute",

@@ -92,6 +92,17 @@ class LinearModel(FiniteSum):
         mean = np.vecmat(slopes, rows) / indices.shape[-1]
         return np.asarray(mean + self.regularization * x if self.regularization else mean)
 
+    def loss_derivative(self, prediction: FloatArray, indices: IntArray) -> FloatArray:
+        r"""Return the slopes :math:`\phi_i'` of the losses of some samples.
+
+        Parameters
+        ----------
+        prediction : ndarray
+            Where each slope is taken; :math:`a_i^\top x` gives that of :math:`f_i` at x.
+        indices : ndarray of int, of the same shape
+        """
+        return self._loss_derivative(prediction, self.targets.take(indices))
+
     def linearized_gradient(
         self, x: FloatArray, anchor: FloatArray, indices: IntArray
     ) -> FloatArray:
