@@ -48,6 +48,14 @@ def nonnegative(name: str, value: ArrayLike, *, finite: bool = False) -> FloatAr
     return array
 
 
+def mean_zero(name: str, array: FloatArray) -> FloatArray:
+    """Return `array` when its mean over the first axis is zero up to rounding."""
+    off = float(np.abs(array.mean(axis=0)).max())
+    if off > 1e-12 * max(1.0, float(np.abs(array).max())):
+        raise ValueError(f"{name}: wanted mean zero, got a mean of size {off:g}")
+    return array
+
+
 def real(
     name: str,
     value: float,

@@ -253,7 +253,26 @@ class Snapshot(Minibatch):
 
 
 @dataclass(frozen=True)
-class LooplessSnapshot(Minibatch):
+class _RenewedByChance(Minibatch):
+    """What the estimators share that are renewed by chance, in each replicate for itself."""
+
+    probability: float = field(kw_only=True)
+
+    def draws(
+        self, problem: Objective, replicates: int, rng: np.random.Generator
+    ) -> Iterator[IntArray]:
+        """Yield the minibatches with a last column that says where to renew."""
+        finite_sum, (batches, coins) = check_problem(problem), rng.spawn(2)
+        stream = super().draws(finite_sum, replicates, batches)
+        return _with_column(stream, _coins(self.probability, replicates, coins))
+
+    def init(self, problem: Objective, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the starting points and the gradients there."""
+        return x, problem.gradient(x)
+
+
+@dataclass(frozen=True)
+class LooplessSnapshot(_RenewedByChance):
     r"""Gradients corrected by a snapshot that is renewed by chance: loopless SVRG.
 
     The estimate is that of `Snapshot`; after every step the anchor moves to the present point with
@@ -274,8 +293,6 @@ class LooplessSnapshot(Minibatch):
     Kovalev, Horváth and Richtárik (2020); Nazykov et al. (2024) for Frank–Wolfe.
     """
 
-    probability: float = field(kw_only=True)
-
     def __post_init__(self) -> None:
         super().__post_init__()
         _validate.real("probability", self.probability, above=0, at_most=1)
@@ -284,18 +301,6 @@ class LooplessSnapshot(Minibatch):
         """Return the expected cost, rounded."""
         renewals = 1 + self.probability * steps
         return 2 * super().cost(problem, steps) + round(renewals * problem.gradient_cost)
-
-    def draws(
-        self, problem: Objective, replicates: int, rng: np.random.Generator
-    ) -> Iterator[IntArray]:
-        """Yield the minibatches with a last column that says where the anchor moves."""
-        finite_sum, (batches, coins) = check_problem(problem), rng.spawn(2)
-        stream = super().draws(finite_sum, replicates, batches)
-        return _with_column(stream, _coins(self.probability, replicates, coins))
-
-    def init(self, problem: Objective, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the starting points and the gradients there."""
-        return x, problem.gradient(x)
 
     def gradient(
         self,
@@ -315,7 +320,7 @@ class LooplessSnapshot(Minibatch):
 
 
 @dataclass(frozen=True)
-class Recursive(Minibatch):
+class Recursive(_RenewedByChance):
     r"""Estimates that follow the gradient by its changes: SARAH, restarted by chance.
 
     With probability p the estimate is the exact gradient, in each replicate for itself; otherwise
@@ -338,8 +343,6 @@ class Recursive(Minibatch):
     Frank–Wolfe.
     """
 
-    probability: float = field(kw_only=True)
-
     def __post_init__(self) -> None:
         super().__post_init__()
         _validate.real("probability", self.probability, at_least=0, at_most=1)
@@ -351,18 +354,6 @@ class Recursive(Minibatch):
         changes = super().cost(problem, steps) - super().cost(problem, 1)
         exact = 1 + self.probability * (steps - 1)
         return round(2 * (1 - self.probability) * changes + exact * problem.gradient_cost)
-
-    def draws(
-        self, problem: Objective, replicates: int, rng: np.random.Generator
-    ) -> Iterator[IntArray]:
-        """Yield the minibatches with a last column that says where to restart."""
-        finite_sum, (batches, coins) = check_problem(problem), rng.spawn(2)
-        stream = super().draws(finite_sum, replicates, batches)
-        return _with_column(stream, _coins(self.probability, replicates, coins))
-
-    def init(self, problem: Objective, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the starting points and the gradients there, to which the first step adds 0."""
-        return x, problem.gradient(x)
 
     def gradient(
         self,

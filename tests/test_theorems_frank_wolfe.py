@@ -712,10 +712,18 @@ def test_worst_case_by_its_formula() -> None:
     verdict = ALL["thm-sfw-minimax"].check(noise)
     assert verdict.worst > 0.99
     assert mean_gap(noise.noisy)[-1] < 1.01 * noise.floor
-    # From the end of the interval this run would hit the minimum in one step and rest there.
+    # Around a vertex at the centre this run would hit the minimum in one step and rest there.
     cycle = 3 * 16 / 2 * 0.5 / 1.5**2
-    assert step.bent.expectation.gap[-1] == pytest.approx(cycle)
+    assert step.bent.expectation.gap[-2:].mean() == pytest.approx(cycle)
     assert step.floor < cycle
+
+
+def test_no_schedule_rests_in_the_worst_case() -> None:
+    # After the steps 1, 1/2 every start would be at a vertex in the centre.
+    for step_size in (power(1.0, 1.0), 0.5, 1.0, step_decay(1.0, 0.5, 1)):
+        setting = WorstCase(12, step_size, 10**6)
+        assert setting.bent.expectation.gap.min() > 1e-6
+        assert (mean_gap(setting.bent) >= setting.smoothness / 2 * setting.least_step).all()
 
 
 # ---- step decay -------------------------------------------------------------------------------

@@ -63,8 +63,7 @@ class Landscape(FiniteSum):
         steepest: float = math.inf,
     ) -> None:
         self.tilts = _validate.finite_array("tilts", tilts, ndim=1)
-        if abs(self.tilts.mean()) > 1e-12 * max(1.0, np.abs(self.tilts).max()):
-            raise ValueError(f"tilts: wanted mean zero, got mean {self.tilts.mean():g}")
+        _validate.mean_zero("tilts", self.tilts)
         self.name = name
         self.n_samples, self.dim = self.tilts.size, 1
         self.convex = self.components_convex = convex

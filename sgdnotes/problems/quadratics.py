@@ -193,9 +193,7 @@ class TiltedQuadratic(QuadraticForm, FiniteSum):
         self.tilts = _validate.finite_array("tilts", given, ndim=2)
         if self.tilts.shape[1] != self.dim:
             raise ValueError(f"tilts: wanted shape (n_samples, {self.dim}), got {self.tilts.shape}")
-        off = float(np.abs(self.tilts.mean(axis=0)).max())
-        if off > 1e-12 * max(1.0, float(np.abs(self.tilts).max())):
-            raise ValueError(f"tilts: wanted mean zero, got a mean of size {off:g}")
+        _validate.mean_zero("tilts", self.tilts)
         self.n_samples = len(self.tilts)
         self.components_convex = self.convex
 

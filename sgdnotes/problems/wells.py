@@ -196,9 +196,7 @@ class Tilted(FiniteSum):
             given = np.broadcast_to(given[:, None], (len(given), dim))
         if given.ndim != 2 or given.shape[1] != dim:
             raise ValueError(f"tilts: wanted shape (n_samples, {dim}), got {given.shape}")
-        off = float(np.abs(given.mean(axis=0)).max())
-        if off > 1e-12 * max(1.0, float(np.abs(given).max())):
-            raise ValueError(f"tilts: wanted mean zero, got a mean of size {off:g}")
+        _validate.mean_zero("tilts", given)
         self.tilts, self.n_samples, self.dim = given.copy(), len(given), dim
 
     @abstractmethod

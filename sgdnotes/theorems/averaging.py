@@ -8,9 +8,12 @@ from sgdnotes.moments import SecondMoments
 from sgdnotes.problems import LeastSquares
 from sgdnotes.theorems.assumptions import EXACT, FirstSampleOnly, constant_step, uniform
 from sgdnotes.theorems.base import Assumption, Comparison, Counterexample, Evidence, Theorem
-from sgdnotes.theorems.momentum import linear_gradients
 from sgdnotes.theorems.settings import StochasticRun
-from sgdnotes.theorems.stochastic import OneSampleRepeated, independent_or_distinct
+from sgdnotes.theorems.stochastic import (
+    OneSampleRepeated,
+    independent_or_distinct,
+    linear_gradients,
+)
 
 AVERAGED = "E f(mean of x_0..x_(N-1)) - f*"
 

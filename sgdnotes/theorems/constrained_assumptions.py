@@ -47,14 +47,6 @@ compact: Assumption[Any] = Assumption(
 )
 
 
-def _convex(setting: Constrained) -> Evidence:
-    holds = setting.problem.convex
-    return Evidence(holds, "f is convex" if holds else "f is not convex")
-
-
-convex_on_set: Assumption[Any] = Assumption("convex", r"$f$ is convex", _convex)
-
-
 def _inside(setting: ConstrainedPoints | FrankWolfeRun | ShortStepRun) -> Evidence:
     points = setting.x if isinstance(setting, ConstrainedPoints) else setting.start
     outside = int((~setting.constraint.contains(points)).sum())

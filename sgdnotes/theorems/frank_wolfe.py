@@ -34,7 +34,7 @@ from sgdnotes.schedules import (
     power,
     step_decay,
 )
-from sgdnotes.theorems.assumptions import EXACT, FirstSampleOnly
+from sgdnotes.theorems.assumptions import EXACT, FirstSampleOnly, convex
 from sgdnotes.theorems.base import Assumption, Comparison, Counterexample, Evidence, Theorem
 from sgdnotes.theorems.constrained import (
     ConstrainedPoints,
@@ -51,7 +51,6 @@ from sgdnotes.theorems.constrained_assumptions import (
     compact,
     constant_batch,
     constant_steps,
-    convex_on_set,
     decaying_steps,
     exact_gradients,
     follows,
@@ -202,7 +201,7 @@ frank_wolfe_certificate: Theorem[ConstrainedPoints] = Theorem(
     statement=r"$\mathcal G(x) = \max_{v\in\Omega}\langle\nabla f(x), x - v\rangle \ge 0$ on "
     r"$\Omega$, with equality just at stationary points; if $f$ is convex, "
     r"$f(x) - f^* \le \mathcal G(x)$",
-    assumptions=(convex_on_set, compact, points_in_set),
+    assumptions=(convex, compact, points_in_set),
     compare=_certificate,
     tightness=r"Equality for linear functions.",
     counterexamples=(
@@ -332,7 +331,7 @@ frank_wolfe_convex: Theorem[FrankWolfeRun] = Theorem(
     statement=r"$f(x_t) - f^* \le \frac{2LD^2}{t+2}$ for $t \ge 1$",
     assumptions=(
         smooth_on_set,
-        convex_on_set,
+        convex,
         compact,
         start_in_set,
         exact_gradients,
@@ -895,8 +894,9 @@ def hardest_slope() -> tuple[float, float]:
 class WorstCase:
     r"""Schedules of stochastic Frank–Wolfe, and two problems that are hard for them.
 
-    Both are on an interval of the given diameter: a centred parabola of curvature L without noise,
-    and a linear function whose slope is just too small for the noise of the largest batch.
+    Both are on an interval of the given diameter: a parabola of curvature L without noise, its
+    vertex a little beside the centre, and a linear function whose slope is just too small for the
+    noise of the largest batch.
 
     Attributes
     ----------
@@ -955,18 +955,17 @@ class WorstCase:
 
     @cached_property
     def bent(self) -> FrankWolfeRun:
-        """The run on the parabola, from a point whose run never hits the minimum.
+        r"""The run on the parabola, from the end of the interval.
 
-        At the minimum the gradient is zero and a step may stay; that happens from few points.
+        With the vertex at the centre the run may rest there for ever, as after the steps 1, ½.
+        The proof allows a vertex c with :math:`(1-c/R)^2(1+\gamma/2) \ge 1`; a share of the
+        largest that no schedule is likely to hit is taken.
         """
-        problem = DeterministicQuadratic([[self.smoothness]], [0.0])
-        runs = [
-            FrankWolfeRun(
-                problem, self.interval, self.steps, self.step_size, x0=[share * self.diameter / 2]
-            )
-            for share in (1.0, math.pi / 4, math.e / 4)
-        ]
-        return next((run for run in runs if run.expectation.gap.min() > 0), runs[-1])
+        radius = self.diameter / 2
+        largest = -radius * math.expm1(-math.log1p(self.least_step / 2) / 2)
+        vertex = largest / math.pi
+        problem = DeterministicQuadratic([[self.smoothness]], [self.smoothness * vertex])
+        return FrankWolfeRun(problem, self.interval, self.steps, self.step_size, x0=[radius])
 
     @cached_property
     def noisy(self) -> FrankWolfeRun:

@@ -2,53 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from sgdnotes._validate import FloatArray
-from sgdnotes.exact import enumerate_sgd, expected_sgd
-from sgdnotes.problems import LeastSquares, Ridge
+from sgdnotes.problems import LeastSquares
 from sgdnotes.theorems.assumptions import FirstSampleOnly, uniform
-from sgdnotes.theorems.base import Assumption, Comparison, Counterexample, Evidence, Theorem
-from sgdnotes.theorems.settings import Claims, MomentumRun, Stationary
-from sgdnotes.theorems.stochastic import OneSampleRepeated, independent_or_distinct
+from sgdnotes.theorems.base import Comparison, Counterexample, Theorem
+from sgdnotes.theorems.pl import stable
+from sgdnotes.theorems.settings import MomentumRun, Stationary
+from sgdnotes.theorems.stochastic import (
+    OneSampleRepeated,
+    independent_or_distinct,
+    linear_gradients,
+    recursion_and_enumeration,
+)
 from sgdnotes.updates import HeavyBall, LinearUpdate, Nesterov
 
-
-def _linear_gradients(setting: Claims) -> Evidence:
-    return Evidence(isinstance(setting.problem, Ridge), f"the problem is {setting.problem.name}")
-
-
-linear_gradients: Assumption[Any] = Assumption(
-    "least squares", "least squares or ridge regression", _linear_gradients
-)
-
-
 # ---- the recursion of the pair ----------------------------------------------------------------
-
-
-def _pair_recursion(setting: MomentumRun) -> Comparison:
-    enumerated, recursion = (
-        expectation(
-            setting.problem,  # type: ignore[arg-type]
-            setting.x0,
-            steps=setting.steps,
-            step_size=setting.step_size,
-            update=setting.update,
-            batch_size=setting.batch_size,
-            sampling=setting.sampling,
-        )
-        for expectation in (enumerate_sgd, expected_sgd)
-    )
-    return Comparison(
-        index=enumerated.steps,
-        observed=enumerated.gradient_second_moment,
-        bound=recursion.gradient_second_moment,
-        index_name="k",
-        observed_name="E‖g_k‖², all sequences run",
-        bound_name="E‖g_k‖², from the recursion",
-    )
 
 
 _SLOPES = LeastSquares([[1.0], [2.0], [-1.0]], [1.0, 0.0, 3.0])
@@ -63,7 +33,7 @@ momentum_recursion: Theorem[MomentumRun] = Theorem(
     r"$U_k$ and $P_k$ are the first and second moments of the pair of $x_k - x^*$ and what is "
     r"remembered, and $u_k$, $M_k$ their first blocks",
     assumptions=(linear_gradients, uniform, independent_or_distinct),
-    compare=_pair_recursion,
+    compare=recursion_and_enumeration,
     tightness="An identity.",
     counterexamples=(
         Counterexample(
@@ -145,11 +115,6 @@ def _momentum_floor(setting: Stationary) -> Comparison:
     )
 
 
-def _stable(setting: Stationary) -> Evidence:
-    radii = [setting.moments.spectral_radius(float(a)) for a in np.asarray(setting.step_sizes)]
-    return Evidence(max(radii) < 1, f"largest spectral radius {max(radii):.6g}, wanted below 1")
-
-
 momentum_floor: Theorem[Stationary] = Theorem(
     label="prop-momentum-floor",
     title="The noise floor of momentum on quadratics",
@@ -165,7 +130,7 @@ momentum_floor: Theorem[Stationary] = Theorem(
         linear_gradients,
         uniform,
         independent_or_distinct,
-        Assumption("stable", r"the method with step $\alpha$ is mean-square stable", _stable),
+        stable,
     ),
     compare=_momentum_floor,
     tightness=r"An identity. To first order in $\alpha$ both are the $\frac{\alpha s^2}{2h}$ of "

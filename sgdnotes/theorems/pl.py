@@ -736,6 +736,11 @@ def _stable(setting: Stationary) -> Evidence:
     return Evidence(max(radii) < 1, f"largest spectral radius {max(radii):.6g}, wanted below 1")
 
 
+stable: Assumption[Stationary] = Assumption(
+    "stable", r"the method with step $\alpha$ is mean-square stable", _stable
+)
+
+
 quadratic_floor: Theorem[Stationary] = Theorem(
     label="prop-quadratic-floor",
     title="The noise floor of quadratics",
@@ -744,7 +749,7 @@ quadratic_floor: Theorem[Stationary] = Theorem(
     statement=r"In the stationary state $\mathbb E[f(x)-f^*] = \tfrac\alpha4\,\mathbb E\|g\|^2$",
     assumptions=(
         is_quadratic,
-        Assumption("stable", "SGD with step $\\alpha$ is mean-square stable", _stable),
+        stable,
     ),
     compare=_floor,
     tightness="An identity.",

@@ -13,7 +13,8 @@ from sgdnotes.sampling import NAMED, WithReplacement, resolve
 from sgdnotes.theorems.assumptions import FirstSampleOnly, pl, smooth, uniform
 from sgdnotes.theorems.assumptions import quadratic as is_quadratic
 from sgdnotes.theorems.base import Assumption, Comparison, Counterexample, Evidence, Theorem
-from sgdnotes.theorems.settings import OneStep, StochasticRun
+from sgdnotes.theorems.settings import Claims, MomentumRun, OneStep, StochasticRun
+from sgdnotes.updates import GradientStep
 
 
 class OneSampleRepeated(WithReplacement):
@@ -383,13 +384,16 @@ threshold_identity: Theorem[OneStep] = Theorem(
 # ---- exact moments ----------------------------------------------------------------------------
 
 
-def _moment_recursion(setting: StochasticRun) -> Comparison:
+def recursion_and_enumeration(setting: StochasticRun | MomentumRun) -> Comparison:
+    """Compare the second moment of the gradient by moments and by enumeration."""
+    update = setting.update if isinstance(setting, MomentumRun) else GradientStep()
     enumerated, recursion = (
         expectation(
             setting.problem,  # type: ignore[arg-type]
             setting.x0,
             steps=setting.steps,
             step_size=setting.step_size,
+            update=update,
             batch_size=setting.batch_size,
             sampling=setting.sampling,
         )
@@ -405,8 +409,13 @@ def _moment_recursion(setting: StochasticRun) -> Comparison:
     )
 
 
-def _linear_gradients(setting: StochasticRun) -> Evidence:
+def _linear_gradients(setting: Claims) -> Evidence:
     return Evidence(isinstance(setting.problem, Ridge), f"the problem is {setting.problem.name}")
+
+
+linear_gradients: Assumption[Any] = Assumption(
+    "least squares", "least squares or ridge regression", _linear_gradients
+)
 
 
 moment_recursion: Theorem[StochasticRun] = Theorem(
@@ -418,11 +427,11 @@ moment_recursion: Theorem[StochasticRun] = Theorem(
     r"+ \alpha_k^2c\,\mathcal C(u_k, M_k)$ for $u_k = \mathbb E\,\delta_k$ and "
     r"$M_k = \mathbb E\,\delta_k\delta_k^\top$, $\delta_k = x_k - x^*$",
     assumptions=(
-        Assumption("least squares", "least squares or ridge regression", _linear_gradients),
+        linear_gradients,
         uniform,
         independent_or_distinct,
     ),
-    compare=_moment_recursion,
+    compare=recursion_and_enumeration,
     tightness="An identity.",
     counterexamples=(
         Counterexample(

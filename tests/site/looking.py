@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,8 +54,15 @@ def opened(browser: Any, url: str, problems: list[str]) -> Iterator[Any]:
         context.close()
 
 
-def accessibility(page: Any, rules: list[str] | None = None) -> list[str]:
-    """Return the serious and critical findings of axe-core."""
+def accessibility(page: Any, rules: list[str] | None = None, *, patience: float = 0.0) -> list[str]:
+    """Return the serious and critical findings of axe-core that stay for `patience` seconds."""
+    until = time.monotonic() + patience
+    while (found := _violations(page, rules)) and time.monotonic() < until:
+        page.wait_for_timeout(200)
+    return found
+
+
+def _violations(page: Any, rules: list[str] | None) -> list[str]:
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE.read_text(encoding="utf-8"))
     options: dict[str, Any] = {"resultTypes": ["violations"], "preload": False}
