@@ -39,6 +39,9 @@ class Constraint(Protocol):
         The same shape as `gradient`.  Where many are least, one of them.
         """
 
+    def random_point(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+        """Return random points of the set, of a shape ``(..., dim)``."""
+
 
 @dataclass(frozen=True, eq=False)
 class L2Ball:
@@ -70,10 +73,7 @@ class L2Ball:
     def _offset(self, x: FloatArray) -> FloatArray:
         if self.center is None:
             return x
-        center = np.asarray(self.center)
-        if center.shape != x.shape[-1:]:
-            raise ValueError(f"center: wanted shape {x.shape[-1:]}, got {center.shape}")
-        return np.asarray(x - center)
+        return np.asarray(x - _of_length("center", cast(FloatArray, self.center), x.shape[-1]))
 
     def project(self, x: FloatArray) -> FloatArray:
         """Return `x`, with points outside pulled straight towards the centre."""
@@ -87,14 +87,16 @@ class L2Ball:
     def contains(self, x: FloatArray) -> BoolArray:
         """Return whether points lie in the ball."""
         distance = np.linalg.norm(self._offset(x), axis=-1)
-        return np.asarray(distance <= self.radius * (1 + EDGE))
+        # Far from the origin the coordinates have fewer digits to spare.
+        away = 0.0 if self.center is None else float(np.linalg.norm(np.asarray(self.center)))
+        return np.asarray(distance <= self.radius + EDGE * (self.radius + away))
 
     def linear_minimizer(self, gradient: FloatArray) -> FloatArray:
         """Return the ends of the ball against the gradients; the centre where these are zero."""
         if self.radius == np.inf:
             raise ValueError("radius: wanted a finite one to minimise a linear function, got inf")
         length = np.linalg.norm(gradient, axis=-1, keepdims=True)
-        direction = np.divide(gradient, length, out=np.zeros_like(gradient), where=length > 0)
+        direction = np.divide(gradient, length, out=np.zeros(gradient.shape), where=length > 0)
         center = 0.0 if self.center is None else np.asarray(self.center)
         return np.asarray(center - self.radius * direction)
 
@@ -149,12 +151,12 @@ class L1Ball:
 
     def linear_minimizer(self, gradient: FloatArray) -> FloatArray:
         """Return the vertices against the largest coordinates of the gradients."""
-        at = np.abs(gradient).argmax(axis=-1)[..., None]
+        rows = gradient.reshape(-1, gradient.shape[-1])
+        largest = np.arange(len(rows)), np.abs(rows).argmax(axis=1)
+        vertices = np.zeros(rows.shape)
         # With a zero gradient every vertex will do.
-        sign = np.where(np.take_along_axis(gradient, at, axis=-1) > 0, -1.0, 1.0)
-        vertex = np.zeros_like(gradient)
-        np.put_along_axis(vertex, at, self.radius * sign, axis=-1)
-        return vertex
+        vertices[largest] = np.where(rows[largest] > 0, -self.radius, self.radius)
+        return vertices.reshape(gradient.shape)
 
     def random_point(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
         """Return uniformly random points of the ball, of a shape ``(..., dim)``."""
@@ -192,35 +194,34 @@ class Box:
         object.__setattr__(self, "lower", lower)
         object.__setattr__(self, "upper", upper)
 
-    @property
-    def _ends(self) -> tuple[FloatArray, FloatArray]:
-        return cast(FloatArray, self.lower), cast(FloatArray, self.upper)
+    def _ends(self, dim: int) -> tuple[FloatArray, FloatArray]:
+        lower = _of_length("lower, upper", cast(FloatArray, self.lower), dim)
+        return lower, cast(FloatArray, self.upper)
 
     @property
     def diameter(self) -> float:
         """The length of the diagonal."""
-        lower, upper = self._ends
-        return float(np.linalg.norm(upper - lower))
+        return float(np.linalg.norm(np.subtract(self.upper, self.lower)))
 
     def project(self, x: FloatArray) -> FloatArray:
         """Return `x` with every coordinate clipped."""
-        return np.asarray(np.clip(x, *self._ends))
+        return np.asarray(np.clip(x, *self._ends(x.shape[-1])))
 
     def contains(self, x: FloatArray) -> BoolArray:
         """Return whether points lie in the box."""
-        lower, upper = self._ends
+        lower, upper = self._ends(x.shape[-1])
         slack = EDGE * np.maximum(np.abs(lower), np.abs(upper))
         return np.asarray(((x >= lower - slack) & (x <= upper + slack)).all(axis=-1))
 
     def linear_minimizer(self, gradient: FloatArray) -> FloatArray:
         """Return the corners against the gradients; halfway where a coordinate is zero."""
-        lower, upper = self._ends
+        lower, upper = self._ends(gradient.shape[-1])
         corner = np.where(gradient > 0, lower, upper)
         return np.asarray(np.where(gradient == 0, (lower + upper) / 2, corner))
 
     def random_point(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
         """Return uniformly random points of the box, of a shape ``(..., dim)``."""
-        return rng.uniform(*self._ends, size=shape)
+        return rng.uniform(*self._ends(shape[-1]), size=shape)
 
     def __str__(self) -> str:
         return f"a box of diagonal {self.diameter:g}"
@@ -278,9 +279,10 @@ class Simplex:
 
     def linear_minimizer(self, gradient: FloatArray) -> FloatArray:
         """Return the vertices at the smallest coordinates of the gradients."""
-        vertex = np.zeros_like(gradient)
-        np.put_along_axis(vertex, gradient.argmin(axis=-1)[..., None], self.radius, axis=-1)
-        return vertex
+        rows = gradient.reshape(-1, gradient.shape[-1])
+        vertices = np.zeros(rows.shape)
+        vertices[np.arange(len(rows)), rows.argmin(axis=1)] = self.radius
+        return vertices.reshape(gradient.shape)
 
     def random_point(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
         """Return uniformly random points of the simplex, of a shape ``(..., dim)``."""
@@ -325,10 +327,10 @@ class SparsePolytope:
 
     def project(self, x: FloatArray) -> FloatArray:
         """Return `x`, pulled towards zero alike as far as needed and then clipped."""
-        size, total = np.abs(self._checked(x)), self.sparsity * self.radius
+        size = np.abs(self._checked(x))
         clipped = np.minimum(size, self.radius)
-        outside = clipped.sum(axis=-1, keepdims=True) > total
-        pulled = _lowered(size, total, self.radius)
+        outside = clipped.sum(axis=-1, keepdims=True) > self.sparsity * self.radius
+        pulled = _lowered(size, self.radius, self.sparsity)
         return np.asarray(np.sign(x) * np.where(outside, pulled, clipped))
 
     def contains(self, x: FloatArray) -> BoolArray:
@@ -342,7 +344,7 @@ class SparsePolytope:
         """Return the vertices against the K largest coordinates of the gradients."""
         size = np.abs(self._checked(gradient))
         at = np.argpartition(-size, self.sparsity - 1, axis=-1)[..., : self.sparsity]
-        vertex = np.zeros_like(gradient)
+        vertex = np.zeros(gradient.shape)
         signs = -self.radius * np.sign(np.take_along_axis(gradient, at, axis=-1))
         np.put_along_axis(vertex, at, signs, axis=-1)
         return vertex
@@ -418,28 +420,38 @@ class NuclearBall:
         return f"{self.rows} x {self.columns} matrices of nuclear norm at most {self.radius:g}"
 
 
-def _lowered(values: FloatArray, total: float, cap: float = np.inf) -> FloatArray:
-    r"""Return :math:`\min\{\max\{v_j - \lambda, 0\}, c\}` with the :math:`\lambda` of sum s.
+def _of_length(name: str, ends: FloatArray, dim: int) -> FloatArray:
+    """Return what describes a set when it has as many coordinates as the points."""
+    if ends.shape != (dim,):
+        raise ValueError(f"{name}: wanted shape ({dim},), got {ends.shape}")
+    return ends
 
-    As :math:`\lambda` falls from the largest value the sum grows piecewise linearly, with one more
-    unit of slope below each :math:`v_j` and one less below each :math:`v_j - c`.
+
+def _lowered(values: FloatArray, cap: float, count: int = 1) -> FloatArray:
+    r"""Return :math:`\min\{\max\{v_j - \lambda, 0\}, c\}` with the :math:`\lambda` of sum Kc.
+
+    As :math:`\lambda` falls the sum grows piecewise linearly, with one more unit of slope below
+    each :math:`v_j` and one less below each :math:`v_j - c`.  It is too small at the K-th largest
+    value, and large enough at c less.
 
     Parameters
     ----------
     values : ndarray of shape (..., dim)
-    total : float
-        s.
-    cap : float, default infinity
+    cap : float
         c.
+    count : int, default 1
+        K, at most the number of values.
 
     Returns
     -------
     ndarray of shape (..., dim)
     """
-    # Measured from the largest, values that are far too large lose no digits.
-    values = values - values.max(axis=-1, keepdims=True)
+    # What is further than c from the K-th largest value ends at c or 0 in any case.  Measured from
+    # there, values that are far too large lose no digits.
+    pivot = -np.partition(-values, count - 1, axis=-1)[..., count - 1 : count]
+    values = np.clip(values - pivot, -cap, cap)
     places, slopes = values, np.ones_like(values)
-    if cap < np.inf:
+    if count > 1:  # a single value reaches the cap only where the sum is reached
         places = np.concatenate([values, values - cap], axis=-1)
         slopes = np.concatenate([slopes, -slopes], axis=-1)
     order = np.argsort(-places, axis=-1, kind="stable")
@@ -448,8 +460,8 @@ def _lowered(values: FloatArray, total: float, cap: float = np.inf) -> FloatArra
     grown = np.cumsum(-np.diff(places, axis=-1) * slopes[..., :-1], axis=-1)
     sums = np.concatenate([np.zeros_like(places[..., :1]), grown], axis=-1)
     # The last place where the sum is not yet reached, from where it grows on a straight line.
-    at = np.maximum((sums < total).sum(axis=-1, keepdims=True) - 1, 0)
-    missing = total - np.take_along_axis(sums, at, axis=-1)
+    at = np.maximum((sums < count * cap).sum(axis=-1, keepdims=True) - 1, 0)
+    missing = count * cap - np.take_along_axis(sums, at, axis=-1)
     slope = np.maximum(np.take_along_axis(slopes, at, axis=-1), 1)
     level = np.take_along_axis(places, at, axis=-1) - missing / slope
     return np.asarray(np.clip(values - level, 0, cap))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -26,7 +27,7 @@ from sgdnotes.engine import run
 from sgdnotes.methods import gradient_descent
 from sgdnotes.oracles import FullGradient, Minibatch
 from sgdnotes.problems import LeastSquares
-from sgdnotes.updates import FrankWolfeStep
+from sgdnotes.updates import FrankWolfeStep, ProjectedStep
 
 DIM = 6
 LOWER = np.array([-1.0, -0.5, 0.0, -2.0, 0.3, -0.1])
@@ -180,7 +181,10 @@ def test_projection_against_a_generic_solver(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SETS)
-@given(seed=st.integers(0, 2**32 - 1), scale=st.sampled_from([1e-6, 0.1, 1.0, 10.0, 1e6]))
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    scale=st.sampled_from([1e-300, 1e-6, 0.1, 1.0, 10.0, 1e6, 1e18, 1e75]),
+)
 @settings(max_examples=60, deadline=None)
 def test_projection_obeys_its_variational_inequality(name: str, seed: int, scale: float) -> None:
     # The nearest point p is the only one of the set with <x - p, v - p> <= 0 for all v of the set,
@@ -196,6 +200,66 @@ def test_projection_obeys_its_variational_inequality(name: str, seed: int, scale
     assert constraint.contains(inside).all()
     np.testing.assert_allclose(constraint.project(inside), inside, rtol=0, atol=1e-14)
     assert not constraint.contains(x + 100 * scale + 100).any()
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_points_a_little_outside_are_not_contained(name: str) -> None:
+    constraint, x = SETS[name], 3 * np.random.default_rng(9).normal(size=(300, DIM))
+    outwards = x - constraint.project(x)
+    outwards /= np.linalg.norm(outwards, axis=1, keepdims=True)
+    # The distance of these points from the set is known, as they project to the same points.
+    assert not constraint.contains(constraint.project(x) + 1e-8 * outwards).any()
+    assert constraint.contains(constraint.project(x)).all()
+
+
+def test_a_ball_far_from_the_origin_contains_its_points() -> None:
+    center = np.array([1e6, -1e6, 1e6])
+    ball, rng = L2Ball(0.1, center), np.random.default_rng(0)
+    x = center + rng.normal(size=(300, 3))
+    nearest = ball.project(x)
+    assert ball.contains(nearest).all()
+    assert ball.contains(ball.linear_minimizer(x - center)).all()
+    assert not ball.contains(nearest + 1e-3 * (nearest - center)).any()
+
+
+@pytest.mark.parametrize("length", [1, 2, 40, 1000])
+def test_projections_of_many_coordinates_and_of_one(length: int) -> None:
+    rng = np.random.default_rng(length)
+    few = max(1, length // 3)
+    sets = [L1Ball(1.3), Simplex(0.7), SparsePolytope(few, 0.4), SparsePolytope(length, 0.1)]
+    for constraint, scale in itertools.product(sets, [1e-20, 1.0, 1e8, 1e75]):
+        for x in (scale * rng.normal(size=(20, length)), scale * np.ones((1, length))):
+            nearest = constraint.project(x)
+            assert constraint.contains(nearest).all()
+            np.testing.assert_allclose(constraint.project(nearest), nearest, atol=1e-13)
+            farthest = constraint.linear_minimizer(nearest - x)
+            assert constraint.contains(farthest).all()
+            apart = np.vecdot(x - nearest, farthest - nearest).max()
+            assert apart <= 1e-11 * max(1.0, scale)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_gradients_may_be_whole_numbers(name: str) -> None:
+    whole = np.array([[1, -2, 0, 3, 3, -1], [0, 0, 0, 0, 0, 0]])
+    np.testing.assert_array_equal(
+        SETS[name].linear_minimizer(whole), SETS[name].linear_minimizer(whole.astype(float))
+    )
+
+
+def test_random_points_are_uniform() -> None:
+    rng, shape = np.random.default_rng(10), (20_000, 3)
+    shares = {  # each uniform on [0, 1] if the points are uniform over the set
+        "l2": (np.linalg.norm(L2Ball(2.0).random_point(rng, shape), axis=1) / 2) ** 3,
+        "l2, direction": L2Ball(1.0, [4.0, 5.0, 6.0]).random_point(rng, shape)[:, 1] > 5,
+        "l1": (np.abs(L1Ball(2.0).random_point(rng, shape)).sum(axis=1) / 2) ** 3,
+        "l1, direction": L1Ball(2.0).random_point(rng, shape)[:, 2] > 0,
+        "simplex": (1 - Simplex(2.0).random_point(rng, shape)[:, 0] / 2) ** 2,
+        "box": (Box([-1.0] * 3, [3.0] * 3).random_point(rng, shape)[:, 0] + 1) / 4,
+    }
+    for name, share in shares.items():
+        assert abs(share.mean() - 0.5) <= 5 * share.std() / math.sqrt(len(share)), name
+        if share.dtype != bool:
+            assert share.var() == pytest.approx(1 / 12, rel=0.05), name
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -276,6 +340,17 @@ def test_frank_wolfe_finds_the_constrained_minimum(name: str, short: bool) -> No
     assert -1e-9 <= gap <= bound
 
 
+def test_short_steps_are_at_most_the_step_size() -> None:
+    fit, constraint = problem(), SETS["l1"]
+    x = constraint.random_point(np.random.default_rng(1), (4, DIM))
+    gradient = fit.gradient(x)
+    flat = FrankWolfeStep(constraint, 1e-9)  # on which every step would be long
+    for step_size in (0.3, np.array([[0.1], [0.2], [0.3], [0.4]])):
+        after, _ = flat.apply(fit, x, gradient, step_size, None)
+        wanted = x + step_size * (constraint.linear_minimizer(gradient) - x)
+        np.testing.assert_array_equal(after, wanted)
+
+
 def test_short_steps_never_go_up() -> None:
     fit, constraint = problem(), SETS["l1"]
     trace = run(
@@ -290,15 +365,36 @@ def test_short_steps_never_go_up() -> None:
     assert (np.diff(trace.history["gap"][:, 0]) <= 1e-12).all()
 
 
+class OnlyProjects:
+    """A set that cannot tell which points it contains."""
+
+    def project(self, x: np.ndarray) -> np.ndarray:
+        return x
+
+
 @pytest.mark.parametrize(
     ("argument", "call"),
     [
-        ("radius", lambda: L1Ball(0.0)),
-        ("radius", lambda: L1Ball(-1.0)),
-        ("radius", lambda: Simplex(0.0)),
-        ("radius", lambda: SparsePolytope(1, 0.0)),
-        ("radius", lambda: NuclearBall(2, 2, np.nan)),
-        ("radius", lambda: linf_ball(0.0, [0.0])),
+        *[
+            ("radius", lambda ball=ball, radius=radius: ball(radius))
+            for radius in (0.0, -1.0, np.nan)
+            for ball in (
+                L1Ball,
+                L2Ball,
+                Simplex,
+                lambda radius: SparsePolytope(1, radius),
+                lambda radius: NuclearBall(2, 2, radius),
+                lambda radius: linf_ball(radius, [0.0]),
+            )
+        ],
+        ("radius", lambda: L1Ball(np.inf)),
+        ("lower, upper", lambda: Box([0.0], [1.0]).contains(np.ones((1, 2)))),
+        ("lower, upper", lambda: Box([0.0] * 3, [1.0] * 3).project(np.ones((1, 2)))),
+        ("lower, upper", lambda: Box([0.0], [1.0]).linear_minimizer(np.ones((1, 2)))),
+        (
+            "lower, upper",
+            lambda: Box([0.0], [1.0]).random_point(np.random.default_rng(0), (5, 2)),
+        ),
         ("radius", lambda: L2Ball(np.inf).linear_minimizer(np.ones((1, 2)))),
         ("center", lambda: linf_ball(0.1, [2.0], 0.0, 1.0)),
         ("center", lambda: L2Ball(1.0, [0.0]).project(np.ones((1, 2)))),
@@ -310,6 +406,8 @@ def test_short_steps_never_go_up() -> None:
         ("upper", lambda: Box([0.0, 1.0], [1.0])),
         ("lower", lambda: Box([np.nan], [1.0])),
         ("constraint", lambda: FrankWolfeStep(2.0)),  # type: ignore[arg-type]
+        ("constraint", lambda: FrankWolfeStep(OnlyProjects())),  # type: ignore[arg-type]
+        ("constraint", lambda: ProjectedStep(OnlyProjects())),  # type: ignore[arg-type]
         ("curvature", lambda: FrankWolfeStep(L1Ball(1.0), -1.0)),
         (
             "x0",
@@ -321,6 +419,16 @@ def test_short_steps_never_go_up() -> None:
             "step_size",
             lambda: gradient_descent(
                 problem(), steps=1, step_size=1.5, update=FrankWolfeStep(L1Ball(1.0))
+            ),
+        ),
+        (
+            "step_size",
+            lambda: gradient_descent(
+                problem(),
+                steps=1,
+                step_size=[0.5, 1.5],
+                update=FrankWolfeStep(L1Ball(1.0)),
+                replicates=2,
             ),
         ),
         (
