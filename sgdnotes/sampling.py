@@ -97,13 +97,18 @@ class WithoutReplacement:
         groups = _generators(rng, replicates)
         shape = (_block_length(batch_size), GROUP, batch_size)
         ends = np.arange(n_samples - batch_size + 1, n_samples + 1)
+        counts = [min(GROUP, replicates - first) for first in range(0, replicates, GROUP)]
+        pieces = 1  # a stream may be asked for a single step
         while True:
-            drawn = [
-                _distinct(group.integers(ends, size=shape).reshape(-1, batch_size), n_samples)
-                for group in groups
-            ]
-            blocks = [subsets.reshape(shape) for subsets in drawn]
-            yield np.concatenate(blocks, axis=1)[:, :replicates]
+            blocks = []
+            for group, count in zip(groups, counts, strict=True):
+                pieced = [_below(ends, group, shape)[:, :count] for _ in range(pieces)]
+                drawn = np.concatenate(pieced)
+                subsets = _distinct(drawn.reshape(-1, batch_size), n_samples)
+                blocks.append(subsets.reshape(drawn.shape))
+            yield np.concatenate(blocks, axis=1)
+            # A subset costs the less, the more of them are made distinct at a time.
+            pieces = -(-GROUP // (shape[0] * min(replicates, GROUP)))
 
 
 class Order:
@@ -303,6 +308,23 @@ def _check_listable(count: int, n_samples: int) -> None:
 def _block_length(batch_size: int) -> int:
     # Large batches still come a few at a time, which is what makes drawing them fast.
     return max(1, BLOCK // batch_size, min(12, 4096 // batch_size))
+
+
+def _below(ends: IntArray, group: np.random.Generator, shape: tuple[int, ...]) -> IntArray:
+    r"""Return ``group.integers(ends, size=shape)``, bit for bit, in a third of the time.
+
+    For one end NumPy is as fast, for an array of them not.  Lemire's method ("Fast random integer
+    generation in an interval", 2019), which it uses, turns 32 random bits u into
+    :math:`\lfloor ue/2^{32}\rfloor`, and takes others if :math:`ue \bmod 2^{32}` is below
+    :math:`2^{32} \bmod e`.  That is so rare that NumPy may then begin anew.
+    """
+    before = group.bit_generator.state
+    if ends.min() > 1 and ends.max() <= 2**32:  # no bits are drawn for the end 1
+        scaled = group.integers(2**32, size=shape, dtype=np.uint32) * ends.astype(np.uint64)
+        if (scaled.astype(np.uint32) >= 2**32 % ends).all():
+            return (scaled >> np.uint64(32)).astype(np.int64)
+        group.bit_generator.state = before
+    return group.integers(ends, size=shape)
 
 
 def _distinct(draws: IntArray, n_samples: int) -> IntArray:

@@ -22,6 +22,7 @@ from sgdnotes.sampling import (
     Sampling,
     WithoutReplacement,
     WithReplacement,
+    _below,
     _distinct,
     resolve,
 )
@@ -290,6 +291,20 @@ def test_every_subset_comes_from_equally_many_draws() -> None:
         counted = np.unique(numbers, return_counts=True)[1]
         assert len(counted) == math.comb(n, batch_size)
         assert np.ptp(counted) == 0
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_fast_draws_below_different_ends_are_those_of_numpy(seed: int) -> None:
+    # With ends of the order of 2^32 draws are often rejected; beyond, they take 64 bits.
+    choice = np.random.default_rng(seed)
+    n = int(10 ** choice.uniform(0.4, 9.8))
+    batch_size = min(n, 20) if seed % 4 == 0 else int(choice.integers(1, min(n, 30) + 1))
+    ends = np.arange(n - batch_size + 1, n + 1)
+    fast, plain = np.random.default_rng(seed), np.random.default_rng(seed)
+    for _ in range(3):
+        shape = (3, 5, len(ends))
+        np.testing.assert_array_equal(_below(ends, fast, shape), plain.integers(ends, size=shape))
+    assert fast.bit_generator.state == plain.bit_generator.state
 
 
 def test_long_indices_do_not_wrap() -> None:
