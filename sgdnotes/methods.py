@@ -222,10 +222,16 @@ def frank_wolfe(
         raise ValueError(f"sampling: wanted a batch_size beside it, got {sampling!r} alone")
     else:
         oracle = FullGradient()
-    if isinstance(short_steps, bool):
-        curvature = problem.smoothness if short_steps else None
-    else:
+    curvature: float | None = None
+    if not isinstance(short_steps, (bool, np.bool_)):
         curvature = _validate.real("short_steps", short_steps, above=0)
+    elif short_steps:
+        curvature = problem.smoothness
+        if not 0 < curvature < np.inf:
+            raise ValueError(
+                f"short_steps: wanted a number, because the gradient of {problem.name} has no "
+                f"positive Lipschitz constant"
+            )
     update = FrankWolfeStep(constraint, curvature)
     if step_size is None:
         step_size = frank_wolfe_steps() if curvature is None else 1.0

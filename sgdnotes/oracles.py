@@ -49,7 +49,10 @@ class Oracle(Protocol):
     """Something that estimates gradients of a finite sum or of a population."""
 
     def cost(self, problem: Objective, steps: int) -> int:
-        """Return how many gradients of single samples the estimates of so many steps take."""
+        """Return how many gradients of single samples the estimates of so many steps take.
+
+        Where chance decides, it is the expected number, rounded.
+        """
 
     def draws(self, problem: Objective, replicates: int, rng: np.random.Generator) -> Iterator[Any]:
         """Yield blocks of draws; the first axis counts steps, the second replicates."""

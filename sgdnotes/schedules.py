@@ -156,10 +156,8 @@ def geometric_batches(
     every : int, default 1
         :math:`E \ge 1`: the size grows every E steps.
     """
-    start = _validate.integer("first", first, at_least=1, at_most=LARGEST)
+    start, cap = _range_of_batches(first, largest)
     growth = _validate.real("ratio", ratio, at_least=1)
-    wanted = LARGEST if largest is None else largest
-    cap = _validate.integer("largest", wanted, at_least=start, at_most=LARGEST)
     period = _validate.integer("every", every, at_least=1)
     # The logarithm tells when the cap is reached before the power overflows; the tiny reduction
     # keeps rounding from turning a whole number into the next one.
@@ -188,9 +186,8 @@ def polynomial_batches(
     largest : int, optional
         :math:`B_{\max}`, at most :math:`10^{15}`, which is also what it is when omitted.
     """
-    start = _validate.integer("first", first, at_least=1)
+    start, cap = _range_of_batches(first, largest)
     q = _validate.real("exponent", exponent, at_least=0)
-    cap = _validate.integer("largest", LARGEST if largest is None else largest, at_least=start)
     reached = math.inf if q == 0 else math.log(cap / start) / q  # of the logarithm of k + 1
 
     def batch_size(k: int) -> int:
@@ -199,6 +196,12 @@ def polynomial_batches(
         return min(cap, math.ceil(start * math.pow(k + 1, q) * (1 - 1e-12)))
 
     return batch_size
+
+
+def _range_of_batches(first: int, largest: int | None) -> tuple[int, int]:
+    start = _validate.integer("first", first, at_least=1, at_most=LARGEST)
+    wanted = LARGEST if largest is None else largest
+    return start, _validate.integer("largest", wanted, at_least=start, at_most=LARGEST)
 
 
 def capped(schedule: Schedule, cap: float) -> Schedule:

@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from sgdnotes import _validate
-from sgdnotes._validate import FloatArray
+from sgdnotes._validate import FloatArray, IntArray
 from sgdnotes.constraints import Constraint
 from sgdnotes.problems import Objective
 from sgdnotes.schedules import Schedule, evaluate
@@ -218,7 +218,7 @@ class ProjectedStep:
     constraint: Constraint
 
     def __post_init__(self) -> None:
-        _check_constraint(self.constraint)
+        _check_constraint(self.constraint, "project")
 
     def init(self, problem: Objective, x: FloatArray) -> None:
         """Check that the starting points lie in the set; nothing is remembered."""
@@ -257,7 +257,7 @@ class FrankWolfeStep:
     curvature: float | None = None
 
     def __post_init__(self) -> None:
-        _check_constraint(self.constraint)
+        _check_constraint(self.constraint, "linear_minimizer")
         if self.curvature is not None:
             _validate.real("curvature", self.curvature, above=0)
 
@@ -326,7 +326,7 @@ class AdaptiveFrankWolfeStep:
     offset: float = 1e-8
 
     def __post_init__(self) -> None:
-        _check_constraint(self.constraint)
+        _check_constraint(self.constraint, "linear_minimizer")
         if self.model_step != np.inf:
             _validate.real("model_step", self.model_step, above=0)
         _validate.integer("inner_steps", self.inner_steps, at_least=1)
@@ -410,12 +410,13 @@ class BlockStep:
         """The linear minimisations of a step for the constrained coordinates."""
         return self.constrained.minimizations
 
-    def _split(self, dim: int) -> tuple[list[int], list[int]]:
+    def _split(self, dim: int) -> tuple[IntArray, IntArray]:
         if any(j >= dim for j in self.free) or len(self.free) >= dim:
             raise ValueError(
-                f"free: wanted some, but not all, of the coordinates below {dim}, got {self.free!r}"
+                f"free: wanted coordinates below {dim}, but not all of them, got {self.free!r}"
             )
-        return [j for j in range(dim) if j not in self.free], list(self.free)
+        free = np.array(self.free, dtype=np.int64)
+        return np.delete(np.arange(dim), free), free
 
     def init(self, problem: Objective, x: FloatArray) -> tuple[int, Any]:
         """Check the starting points; return the step number and the state of the other step."""
@@ -443,10 +444,9 @@ class BlockStep:
 
 
 def _check_frank_wolfe(step_size: StepSize, gradient: FloatArray) -> None:
-    if np.max(step_size) > 1:
-        raise ValueError(
-            f"step_size: wanted at most 1 for a Frank–Wolfe step, got {np.max(step_size):g}"
-        )
+    largest = step_size.max() if isinstance(step_size, np.ndarray) else step_size
+    if largest > 1:
+        raise ValueError(f"step_size: wanted at most 1 for a Frank–Wolfe step, got {largest:g}")
     if not np.isfinite(gradient).all():
         raise ValueError("gradient: wanted finite numbers for a Frank–Wolfe step, got others")
 
@@ -472,8 +472,8 @@ def frank_wolfe_gap(problem: Objective, constraint: Constraint, x: FloatArray) -
     return np.asarray(np.vecdot(gradient, x - constraint.linear_minimizer(gradient)))
 
 
-def _check_constraint(constraint: object) -> None:
-    if not callable(getattr(constraint, "project", None)):
+def _check_constraint(constraint: object, method: str) -> None:
+    if not all(callable(getattr(constraint, name, None)) for name in (method, "contains")):
         raise ValueError(f"constraint: wanted a Constraint such as L2Ball, got {constraint!r}")
 
 

@@ -162,6 +162,7 @@ def test_gaussian_quadratics_are_expectations() -> None:
         (lambda: saddle(1), "dim"),
         (lambda: saddle(noise=0.0), "noise"),
         (lambda: saddle().minimizer_on_ball(-1.0), "radius"),
+        (lambda: saddle().minimizer_on_ball(1.0, [0.0, 0.0]), "^center: wanted shape"),
         (lambda: FrankWolfeRun(saddle(), L2Ball(1.0), 3, 0.1, claims={"depth": 1.0}), "claims"),
         (lambda: FrankWolfeRun(saddle(), L2Ball(1.0), 0, 0.1), "steps"),
         (lambda: FrankWolfeRun(saddle(), L2Ball(1.0), 3, -0.1), "step_size"),
@@ -224,6 +225,15 @@ def test_a_certified_infimum() -> None:
     )
     assert found <= split.fun + 1e-12
     assert found == pytest.approx(split.fun, abs=1e-7)
+
+
+def test_an_infimum_on_a_set_where_there_is_none_without_it() -> None:
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(10, 3))
+    separable = LogisticRegression(features, np.where(features[:, 0] > 0, 1.0, -1.0), 0.0)
+    found = infimum(separable, L1Ball(1.0))
+    values = separable.value(L1Ball(1.0).random_point(rng, (20_000, 3)))
+    assert values.min() - 0.01 < found <= values.min()
 
 
 # ---- the gap ----------------------------------------------------------------------------------

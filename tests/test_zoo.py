@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_breast_cancer
 
 from benchmarks import frank_wolfe as benchmark
 from sgdnotes import LeastSquares, LogisticRegression, Ridge, run
@@ -39,6 +40,7 @@ from sgdnotes.oracles import (
     estimates_along,
 )
 from sgdnotes.problems import (
+    DeterministicQuadratic,
     FiniteSum,
     LinearModel,
     NormalMedian,
@@ -422,6 +424,19 @@ def test_a_replicate_does_not_depend_on_how_many_run_together(name: str) -> None
     assert len(np.unique(many.x, axis=0)) == 130  # and no two replicates draw alike
 
 
+@pytest.mark.parametrize("block", [1, 50])
+@pytest.mark.parametrize("name", STOCHASTIC)
+def test_a_run_does_not_depend_on_how_many_draws_come_at_a_time(name: str, block: int) -> None:
+    def iterates() -> np.ndarray:
+        options: dict[str, Any] = {"steps": 40, "replicates": 70, "rng": 9}
+        return fw_run(MODEL, BALL, STOCHASTIC[name], GradientStep(), **options).history["x"]
+
+    wanted = iterates()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sgdnotes.sampling.BLOCK", block)
+        assert np.abs(iterates() - wanted).max() <= 1e-10
+
+
 @pytest.mark.parametrize("name", STOCHASTIC)
 def test_a_run_does_not_depend_on_when_it_is_recorded(name: str) -> None:
     oracle, update = STOCHASTIC[name], UPDATES["adaptive block"]
@@ -767,6 +782,7 @@ def test_schedules_are_what_they_say() -> None:
     ]
     assert polynomial_batches(1, 3)(10**9) == polynomial_batches(1, 40)(10**9) == 10**15
     assert polynomial_batches(7, 0)(10**9) == 7
+    assert polynomial_batches(1, 0.4)(1023) == 16  # though 1024 ** 0.4 is rounded up
 
 
 @pytest.mark.parametrize(
@@ -792,6 +808,9 @@ def test_schedules_are_what_they_say() -> None:
         (lambda: polynomial_batches(0), "first: wanted"),
         (lambda: polynomial_batches(1, -1), "exponent: wanted"),
         (lambda: polynomial_batches(9, 1, 8), "largest: wanted"),
+        (lambda: polynomial_batches(10**16), "first: wanted"),
+        (lambda: polynomial_batches(1, 1, 10**16), "largest: wanted"),
+        (lambda: geometric_batches(10**16, 2), "first: wanted"),
     ],
 )
 def test_bad_schedules_are_refused(wrong: Callable[[], object], message: str) -> None:
@@ -939,7 +958,14 @@ def completion() -> tuple[FiniteSum, Constraint]:
     return LeastSquares(np.eye(30)[seen], targets), ball
 
 
-@pytest.mark.parametrize("instance", [without_convexity, completion])
+def tumours() -> tuple[FiniteSum, Constraint]:
+    """Real data: which of 569 tumours are benign, by 30 measurements of each."""
+    raw, benign = load_breast_cancer(return_X_y=True)
+    features = (raw - raw.mean(axis=0)) / raw.std(axis=0)
+    return LogisticRegression(features, np.where(benign, 1.0, -1.0), 0.0), L1Ball(5.0)
+
+
+@pytest.mark.parametrize("instance", [tumours, without_convexity, completion])
 @pytest.mark.parametrize("name", [name for name in GAPS if name != "SFW, growing"])
 def test_convergence_on_other_problems(
     name: str, instance: Callable[[], tuple[FiniteSum, Constraint]]
@@ -1033,6 +1059,8 @@ def test_bad_parts_are_refused(wrong: Callable[[], object], message: str) -> Non
         ({"sampling": FEW}, "sampling: wanted a batch_size beside it"),
         ({"batch_size": 13, "sampling": FEW}, "batch_size: wanted"),
         ({"short_steps": -1.0}, "short_steps: wanted"),
+        ({"x0": [0.0, 0, 0]}, "x0: wanted shape"),
+        ({"step_size": [0.5, 1.2], "replicates": 2}, "step_size: wanted at most 1 for a Fr"),
         ({"oracle": 3}, "oracle: wanted"),
         (
             {"oracle": Momentum(Minibatch(1), lambda k: 1.0 - k), "steps": 3},
@@ -1043,6 +1071,14 @@ def test_bad_parts_are_refused(wrong: Callable[[], object], message: str) -> Non
 def test_bad_calls_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):
         frank_wolfe(PROBLEM, L1Ball(1.5), **{"steps": 2, **arguments})
+
+
+def test_short_steps_need_a_curvature() -> None:
+    slope = DeterministicQuadratic(np.zeros((2, 2)), [1.0, 2.0])
+    with pytest.raises(ValueError, match=r"^short_steps: wanted a number, because the gradient"):
+        frank_wolfe(slope, L1Ball(1.0), steps=3, short_steps=True)
+    trace = frank_wolfe(slope, L1Ball(1.0), steps=3, short_steps=1.0)
+    assert trace.x.tolist() == [[0.0, 1.0]]
 
 
 def test_updates_refuse_what_a_frank_wolfe_step_refuses() -> None:
@@ -1057,7 +1093,7 @@ def test_updates_refuse_what_a_frank_wolfe_step_refuses() -> None:
     with pytest.raises(ValueError, match=r"^x0: wanted points of the l1 ball"):
         adaptive.init(MODEL, np.full((1, 4), 2.0))
     for free in ([4], [0, 1, 2, 3]):
-        with pytest.raises(ValueError, match=r"^free: wanted some, but not all"):
+        with pytest.raises(ValueError, match=r"^free: wanted coordinates below 4, but not all"):
             BlockStep(FrankWolfeStep(BALL), free).init(MODEL, np.zeros((1, 4)))
 
 

@@ -112,7 +112,10 @@ class QuadraticForm(Objective):
         center : array_like of shape (dim,), optional
             The origin when omitted.
         """
-        middle = _validate.starting_points(center, self.dim, 1)[0]
+        given = np.zeros(self.dim) if center is None else center
+        middle = _validate.finite_array("center", given, ndim=1)
+        if middle.size != self.dim:
+            raise ValueError(f"center: wanted shape ({self.dim},), got {middle.shape}")
         size = _validate.real("radius", radius, above=0)
         return np.asarray(middle + _trust_region(*self._eigen, self.gradient(middle), size))
 
