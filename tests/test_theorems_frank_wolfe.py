@@ -99,6 +99,21 @@ def test_the_hard_case_and_the_flat_one() -> None:
     assert slope.extremes_on_ball(2.0) == pytest.approx((-10, 10))
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_the_hard_case_in_any_direction(seed: int) -> None:
+    # The slope along the lowest curvature is zero but for rounding.
+    rng = np.random.default_rng(seed)
+    axes = np.linalg.qr(rng.normal(size=(4, 4)))[0]
+    hessian = (axes * np.array([-2.0, -1.0, 0.5, 3.0])) @ axes.T
+    linear = np.array([0.0, *rng.uniform(0.1, 0.5, size=3)])
+    problem = DeterministicQuadratic((hessian + hessian.T) / 2, axes @ linear)
+    x = problem.minimizer_on_ball(2.0)
+    assert np.linalg.norm(x) == pytest.approx(2)
+    along = linear[1:] / np.array([1.0, 2.5, 5.0])
+    wanted = np.array([math.sqrt(4 - along @ along), *along])
+    np.testing.assert_allclose(np.abs(axes.T @ x), np.abs(wanted), atol=1e-7)
+
+
 def test_the_saddle_of_the_lecture() -> None:
     problem = saddle()
     assert problem.smoothness == pytest.approx(1)
