@@ -225,17 +225,21 @@ def test_extremes_over_a_set(seed: int) -> None:
         assert problem.value(grid).max() == pytest.approx(high, abs=1e-6 * scale)
 
 
-def test_a_certified_infimum() -> None:
+@pytest.mark.parametrize(
+    ("scales", "radius"),
+    [([1.0, 1.0, 1.0, 1.0], 0.7), ([3.0, 1.0, 0.3, 0.1], 6.0)],  # found soon, and late
+)
+def test_a_certified_infimum(scales: list[float], radius: float) -> None:
     rng = np.random.default_rng(3)
     features = rng.normal(size=(30, 4))
     labels = np.where(features @ np.ones(4) + rng.normal(size=30) > 0, 1.0, -1.0)
-    problem = LogisticRegression(features, labels, 0.01)
-    found = infimum(problem, L1Ball(0.7))
+    problem = LogisticRegression(features * scales, labels, 0.01)
+    found = infimum(problem, L1Ball(radius))
     split = minimize(  # x = u - v with u, v >= 0 makes the l1 ball a simplex
         lambda w: float(problem.value(w[:4] - w[4:])),
         np.full(8, 0.01),
         bounds=[(0, None)] * 8,
-        constraints={"type": "ineq", "fun": lambda w: 0.7 - w.sum()},
+        constraints={"type": "ineq", "fun": lambda w: radius - w.sum()},
         options={"ftol": 1e-14, "maxiter": 500},
     )
     assert found <= split.fun + 1e-12
