@@ -624,25 +624,6 @@ def test_estimates_along_the_iterates_are_those_that_a_run_used() -> None:
 # ---- Négiar et al. against a loop of its own ---------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Given:
-    """Batches that are given, the same for every replicate."""
-
-    batches: np.ndarray
-    name: ClassVar[str] = "given"
-
-    def variance_factor(self, n_samples: int, batch_size: int) -> float:
-        raise NotImplementedError
-
-    def outcomes(self, n_samples: int, batch_size: int) -> np.ndarray:
-        raise NotImplementedError
-
-    def stream(
-        self, n_samples: int, batch_size: int, replicates: int, rng: np.random.Generator
-    ) -> Iterator[np.ndarray]:
-        yield np.repeat(self.batches[:, None], replicates, axis=1)
-
-
 def negiar(
     features: np.ndarray, labels: np.ndarray, radius: float, batches: np.ndarray
 ) -> list[np.ndarray]:
@@ -669,7 +650,7 @@ def test_negiar_against_a_loop(batch_size: int) -> None:
     problem, constraint = logistic(60, 9), L1Ball(3.0)
     rng = np.random.default_rng(1)
     batches = np.array([rng.choice(60, batch_size, replace=False) for _ in range(400)])
-    oracle = SlopeTable(batch_size, Given(batches))
+    oracle = SlopeTable(batch_size, benchmark.Given(batches))
     trace = fw_run(problem, constraint, oracle, FrankWolfeStep(constraint), steps=400)
     wanted = negiar(problem.features, problem.targets, 3.0, batches)
     assert np.abs(trace.history["x"][:, 0] - wanted).max() <= 1e-12
