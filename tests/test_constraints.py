@@ -123,6 +123,7 @@ def test_linear_minimisers_of_balls() -> None:
         np.vecdot(gradients, SETS["nuclear"].linear_minimizer(gradients)), -1.1 * operator_norms
     )
     np.testing.assert_array_equal(L2Ball(2.0).linear_minimizer(np.zeros((3, 2))), np.zeros((3, 2)))
+    np.testing.assert_array_equal(Box([0.0, 1.0], [2.0, 5.0]).linear_minimizer(np.zeros(2)), [1, 3])
 
 
 def solved_projection(name: str, x: np.ndarray) -> np.ndarray:
@@ -210,6 +211,14 @@ def test_points_a_little_outside_are_not_contained(name: str) -> None:
     # The distance of these points from the set is known, as they project to the same points.
     assert not constraint.contains(constraint.project(x) + 1e-8 * outwards).any()
     assert constraint.contains(constraint.project(x)).all()
+
+
+def test_each_inequality_counts() -> None:
+    # Points that violate one condition and meet the others.
+    assert not Simplex().contains(np.array([1 + 1e-8, -1e-8, 0.0]))
+    assert not Simplex().contains(np.array([0.5, 0.5, 1e-8]))
+    assert not SparsePolytope(2, 1.0).contains(np.array([1 + 1e-8, 0.0, 0.0]))
+    assert not SparsePolytope(2, 1.0).contains(np.array([1.0, 1.0, 1e-8]))
 
 
 def test_a_ball_far_from_the_origin_contains_its_points() -> None:

@@ -859,6 +859,18 @@ GAPS: dict[str, tuple[Oracle, Update, float, float]] = {  # least and largest me
         0,
         0.05,
     ),
+    "AsySFW": (
+        Delayed(Minibatch(geometric_batches(1, 2, 512, every=100)), 4),
+        FrankWolfeStep(SPARSE_BALL),
+        0,
+        0.05,
+    ),
+    "AdaSFW": (
+        Minibatch(geometric_batches(1, 2, 512, every=100)),
+        AdaptiveFrankWolfeStep(SPARSE_BALL, 0.5),
+        0,
+        0.05,
+    ),
     "SCG": (Momentum(Minibatch(1)), FrankWolfeStep(SPARSE_BALL), 0, 0.1),
     "Négiar et al.": (SlopeTable(1), FrankWolfeStep(SPARSE_BALL), 0, 0.01),
     "SVFW": (Snapshot(1, period=50), FrankWolfeStep(SPARSE_BALL), 0, 0.005),
@@ -947,7 +959,7 @@ def tumours() -> tuple[FiniteSum, Constraint]:
 
 
 @pytest.mark.parametrize("instance", [tumours, without_convexity, completion])
-@pytest.mark.parametrize("name", [name for name in GAPS if name != "SFW, growing"])
+@pytest.mark.parametrize("name", GAPS)
 def test_convergence_on_other_problems(
     name: str, instance: Callable[[], tuple[FiniteSum, Constraint]]
 ) -> None:
@@ -973,6 +985,46 @@ def test_convergence_on_other_problems(
         assert last > first / 10
     else:
         assert last < first / (3 if name == "SCG" else 10)
+
+
+def with_intercept(problem: FiniteSum) -> LinearModel:
+    """The same model with a constant feature more, and an intercept to find where there was 0."""
+    assert isinstance(problem, LinearModel)
+    features = np.column_stack([problem.features, np.ones(problem.n_samples)])
+    if isinstance(problem, LogisticRegression):
+        return LogisticRegression(features, problem.targets, 0.0)
+    if isinstance(problem, RobustRegression):
+        return RobustRegression(features, problem.targets + 1, problem.scale)
+    return LeastSquares(features, problem.targets + 1)
+
+
+@pytest.mark.parametrize("instance", [tumours, without_convexity, completion])
+def test_convergence_of_blocks(
+    instance: Callable[[], tuple[FiniteSum, Constraint]],
+) -> None:
+    """FW-SD: a constrained block and a free intercept, by the gap of both."""
+    without, constraint = instance()
+    problem, dim = with_intercept(without), without.dim
+
+    def gap(problem: Any, x: np.ndarray) -> np.ndarray:
+        slope = problem.gradient(x)
+        towards = constraint.linear_minimizer(slope[:, :dim])
+        return np.vecdot(slope[:, :dim], x[:, :dim] - towards) + slope[:, dim] ** 2
+
+    trace = run(
+        problem,
+        SlopeTable(8),
+        BlockStep(FrankWolfeStep(constraint), [dim], power(0.5, 0.5)),
+        steps=3000,
+        step_size=frank_wolfe_steps(),
+        replicates=4,
+        rng=0,
+        record=[],
+        metrics={"gap": gap},
+    )
+    first, last = trace.history["gap"].mean(axis=1)
+    assert last < first / 20
+    assert (np.abs(trace.x[:, dim]) > 0.1).all()
 
 
 # ---- bad input -----------------------------------------------------------------------------------
