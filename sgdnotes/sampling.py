@@ -102,7 +102,7 @@ class WithoutReplacement:
         while True:
             blocks = []
             for group, count in zip(groups, counts, strict=True):
-                pieced = [_below(ends, group, shape)[:, :count] for _ in range(pieces)]
+                pieced = [_below(ends, group, shape, count) for _ in range(pieces)]
                 drawn = np.concatenate(pieced)
                 subsets = _distinct(drawn.reshape(-1, batch_size), n_samples)
                 blocks.append(subsets.reshape(drawn.shape))
@@ -310,8 +310,10 @@ def _block_length(batch_size: int) -> int:
     return max(1, BLOCK // batch_size, min(12, 4096 // batch_size))
 
 
-def _below(ends: IntArray, group: np.random.Generator, shape: tuple[int, ...]) -> IntArray:
-    r"""Return ``group.integers(ends, size=shape)``, bit for bit, in a third of the time.
+def _below(
+    ends: IntArray, group: np.random.Generator, shape: tuple[int, ...], count: int
+) -> IntArray:
+    r"""Return ``group.integers(ends, size=shape)[:, :count]``, bit for bit, in far less time.
 
     For one end NumPy is as fast, for an array of them not.  Lemire's method ("Fast random integer
     generation in an interval", 2019), which it uses, turns 32 random bits u into
@@ -319,12 +321,13 @@ def _below(ends: IntArray, group: np.random.Generator, shape: tuple[int, ...]) -
     :math:`2^{32} \bmod e`.  That is so rare that NumPy may then begin anew.
     """
     before = group.bit_generator.state
-    if ends.min() > 1 and ends.max() <= 2**32:  # no bits are drawn for the end 1
-        scaled = group.integers(2**32, size=shape, dtype=np.uint32) * ends.astype(np.uint64)
-        if (scaled.astype(np.uint32) >= 2**32 % ends).all():
+    if ends.min() > 1 and ends.max() < 2**32:  # no bits are drawn for the end 1
+        bits = group.integers(2**32, size=shape, dtype=np.uint32)
+        if (bits * ends.astype(np.uint32)).min() >= (2**32 % ends).max():
+            scaled = bits[:, :count] * ends.astype(np.uint64)
             return (scaled >> np.uint64(32)).astype(np.int64)
         group.bit_generator.state = before
-    return group.integers(ends, size=shape)
+    return group.integers(ends, size=shape)[:, :count]
 
 
 def _distinct(draws: IntArray, n_samples: int) -> IntArray:

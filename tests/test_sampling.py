@@ -304,7 +304,8 @@ def test_fast_draws_below_different_ends_are_those_of_numpy(seed: int) -> None:
     fast, plain = np.random.default_rng(seed), np.random.default_rng(seed)
     for _ in range(3):
         shape = (3, 5, len(ends))
-        np.testing.assert_array_equal(_below(ends, fast, shape), plain.integers(ends, size=shape))
+        wanted = plain.integers(ends, size=shape)[:, :2]
+        np.testing.assert_array_equal(_below(ends, fast, shape, 2), wanted)
     assert fast.bit_generator.state == plain.bit_generator.state
 
 
