@@ -12,6 +12,7 @@ and change what it says: `Momentum` averages its estimates, `Delayed` asks it at
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -685,6 +686,33 @@ def estimates_along(
     for k, draw in enumerate(itertools.islice(itertools.chain.from_iterable(blocks), len(path))):
         estimates[k], state = oracle.gradient(problem, path[k], draw, state)
     return estimates
+
+
+def affordable_steps(problem: Objective, oracle: Oracle, budget: int) -> int:
+    """Return how many steps an oracle can make its estimates for with so many gradients.
+
+    Methods whose steps cost differently are compared fairly at equal budgets.  An expected cost, of
+    an oracle that renews something by chance, counts as the cost.
+
+    Parameters
+    ----------
+    problem : Objective
+    oracle : Oracle
+    budget : int
+        How many gradients of single samples may be taken, at least 0.
+
+    Returns
+    -------
+    int
+        The largest number of steps with ``oracle.cost(problem, steps) <= budget``.
+    """
+    check_objective(problem)
+    check_oracle(oracle)
+    _validate.integer("budget", budget, at_least=0)
+    end = 1
+    while oracle.cost(problem, end) <= budget:
+        end *= 2  # not the budget at once: growing batches may be too large to add up by then
+    return bisect.bisect_right(range(1, end), budget, key=lambda k: oracle.cost(problem, k))
 
 
 def _change(problem: Objective, old: FloatArray, new: FloatArray, draw: IntArray) -> FloatArray:

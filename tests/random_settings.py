@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from random_constrained import CONSTRAINED
+from random_zoo import ZOO
 
 from sgdnotes.flow import FixedDesign, FlowBounds, stability_thresholds
 from sgdnotes.moments import SecondMoments
@@ -1258,4 +1259,5 @@ GENERATORS: dict[str, Callable[[Rng], Any]] = {
     "prop-third-term": quiet_flow,
     "thm-oracle-tuning": tuning,
     **CONSTRAINED,
+    **ZOO,
 }

@@ -50,7 +50,7 @@ from sgdnotes.updates import BacktrackingStep
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = 250
-LECTURES = {f"{number:02}" for number in range(1, 13)}  # those with theorems
+LECTURES = {f"{number:02}" for number in range(1, 14)}  # those with theorems
 COUNTEREXAMPLES = [
     pytest.param(theorem, example, id=f"{label}: {example.drops}")
     for label, theorem in ALL.items()
@@ -143,6 +143,14 @@ CLOSEST = {
     "thm-sfw-polynomial": 0.999,
     "thm-sfw-step-decay": 0.999,
     "thm-sfw-minimax": 0.95,
+    "thm-any-estimates": 0.999,
+    "thm-any-estimates-convex": 0.999,
+    "prop-delayed-gradients": 0.999,
+    "prop-snapshot-error": 0.999,
+    "prop-sarah-error": 0.999,
+    "thm-slope-table": 0.74,
+    "prop-running-mean": 0.999,
+    "prop-block-step": 0.999,
 }
 
 

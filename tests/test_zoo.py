@@ -37,6 +37,7 @@ from sgdnotes.oracles import (
     Recursive,
     SlopeTable,
     Snapshot,
+    affordable_steps,
     estimates_along,
 )
 from sgdnotes.problems import (
@@ -446,6 +447,24 @@ def test_a_run_does_not_depend_on_when_it_is_recorded(name: str) -> None:
     ]
     assert np.array_equal(runs[0], runs[1])
     assert np.array_equal(runs[0], runs[2])
+
+
+@pytest.mark.parametrize("name", STOCHASTIC)
+def test_affordable_steps_spend_a_budget_and_not_more(name: str) -> None:
+    oracle = STOCHASTIC[name]
+    for budget in (1, 30, 31, 100, 1777):
+        steps = affordable_steps(MODEL, oracle, budget)
+        assert oracle.cost(MODEL, steps + 1) > budget
+        assert steps == 0 or oracle.cost(MODEL, steps) <= budget
+    assert affordable_steps(MODEL, oracle, 0) == 0
+    with pytest.raises(ValueError, match=r"^budget: wanted"):
+        affordable_steps(MODEL, oracle, -1)
+
+
+def test_affordable_steps_of_simple_methods() -> None:
+    assert affordable_steps(MODEL, FullGradient(), 299) == 9
+    assert affordable_steps(MODEL, Minibatch(7), 70) == 10
+    assert affordable_steps(MODEL, Minibatch(geometric_batches(1, 2.0, every=1)), 10**6) == 19
 
 
 def arrays(state: Any) -> Iterator[np.ndarray]:

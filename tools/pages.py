@@ -17,11 +17,13 @@ import numpy as np
 
 from sgdnotes.constraints import Box, L2Ball
 from sgdnotes.flow import FixedDesign, FlowBounds
+from sgdnotes.oracles import Delayed, Minibatch, Momentum, Oracle, Recursive, SlopeTable, Snapshot
 from sgdnotes.problems import (
     DeterministicQuadratic,
     GaussianQuadratic,
     LeastAbsoluteDeviations,
     LeastSquares,
+    LogisticRegression,
     Ridge,
     ScalarQuadratics,
     WellInBowl,
@@ -44,6 +46,7 @@ from sgdnotes.schedules import (
 from sgdnotes.theorems import (
     ALL,
     BatchChoice,
+    BlockStepFrom,
     Claims,
     ConstrainedPoints,
     Counterexample,
@@ -60,6 +63,7 @@ from sgdnotes.theorems import (
     LocalDescent,
     MomentumRun,
     OneStep,
+    OracleRun,
     OracleTuning,
     Points,
     ProjectedRun,
@@ -93,6 +97,7 @@ LECTURES = {
     "10": ("10-sde", "From SGD to a stochastic differential equation"),
     "11": ("11-implicit-regularisation", "Implicit regularisation"),
     "12": ("12-frank-wolfe", "Frank–Wolfe"),
+    "13": ("13-zoo", "A zoo of Frank–Wolfe methods"),
 }
 
 INTRODUCTION = """\
@@ -163,6 +168,14 @@ def settings() -> dict[str, Any]:
     staircase = geometric_batches(1, 2.0, every=2)
     doubling = {"batch_growth": 2.0, "batch_period": 2.0}
     halving = {"decay": 0.5, "decay_period": 10.0}
+    signs = LogisticRegression(features[:4, :2], np.sign(fit.targets[:4]), 0.0)
+
+    def remembering(oracle: Oracle, step: float | None = None, steps: int = 6) -> OracleRun:
+        """Run Frank–Wolfe with an oracle on logistic regression in a disc."""
+        return OracleRun(
+            signs, disc, steps=steps, step_size=step or frank_wolfe_steps(), oracle=oracle
+        )
+
     harmonic = FrankWolfeRun(noisy, segment, steps=1000, step_size=power(1, 1), batch_size=16)
     return {
         "lem-smoothness-chain": Claims(fit),
@@ -304,6 +317,21 @@ def settings() -> dict[str, Any]:
             claims={"decay": 0.5, "decay_period": 4000.0},
         ),
         "thm-sfw-minimax": WorstCase(1000, step_size=power(1, 1), batch_size=4),
+        "thm-any-estimates": remembering(Snapshot(1, period=3), 0.5),
+        "thm-any-estimates-convex": remembering(Momentum(Minibatch(1))),
+        "prop-delayed-gradients": remembering(Delayed(Minibatch(1), 2)),
+        "prop-snapshot-error": remembering(Snapshot(1, period=3), 0.5),
+        "prop-sarah-error": remembering(Recursive(1, probability=0.25), 0.5, 4),
+        "thm-slope-table": remembering(SlopeTable(1)),
+        "prop-running-mean": remembering(Momentum(Minibatch(1))),
+        "prop-block-step": BlockStepFrom(
+            uneven,
+            segment,
+            points=np.random.default_rng(1).uniform(-1, 1, (50, 3)),
+            step_size=0.1,
+            free=[0, 1],
+            free_step=0.5,
+        ),
         "prop-gd-stability": LocalDescent(
             pit, steps=40, step_size=0.04, x0=narrow + 0.01, at=narrow
         ),

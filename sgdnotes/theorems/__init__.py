@@ -146,6 +146,17 @@ from sgdnotes.theorems.stochastic import (
     threshold_identity,
     unbiased,
 )
+from sgdnotes.theorems.zoo import (
+    any_estimates,
+    any_estimates_convex,
+    block_step,
+    delayed_gradients,
+    running_mean,
+    sarah_error,
+    slope_table,
+    snapshot_error,
+)
+from sgdnotes.theorems.zoo_settings import BlockStepFrom, OracleRun
 
 ALL: dict[str, Theorem[Any]] = {
     theorem.label: theorem
@@ -232,6 +243,14 @@ ALL: dict[str, Theorem[Any]] = {
         frozen,
         floor_of_decay,
         minimax,
+        any_estimates,
+        any_estimates_convex,
+        delayed_gradients,
+        snapshot_error,
+        sarah_error,
+        slope_table,
+        running_mean,
+        block_step,
     )
 }
 
@@ -240,6 +259,7 @@ __all__ = [
     "Assumption",
     "AssumptionError",
     "BatchChoice",
+    "BlockStepFrom",
     "Claims",
     "Comparison",
     "Constrained",
@@ -259,6 +279,7 @@ __all__ = [
     "LocalDescent",
     "MomentumRun",
     "OneStep",
+    "OracleRun",
     "OracleTuning",
     "Points",
     "ProjectedRun",
@@ -272,12 +293,16 @@ __all__ = [
     "TwoSteps",
     "Verdict",
     "WorstCase",
+    "any_estimates",
+    "any_estimates_convex",
     "averaged_least_squares",
     "averaging_limit",
     "backtracking_rate",
     "backtracking_step",
     "best_batch",
+    "block_step",
     "constant_step_rate",
+    "delayed_gradients",
     "descent_lemma",
     "euler_moments",
     "excess_risk",
@@ -330,6 +355,8 @@ __all__ = [
     "quadratic_floor",
     "reshuffling",
     "reshuffling_convex",
+    "running_mean",
+    "sarah_error",
     "second_term_peak",
     "sgd_convex",
     "sgd_convex_variance",
@@ -343,7 +370,9 @@ __all__ = [
     "sgd_pl_variance",
     "sgd_stability",
     "sgd_strongly_convex",
+    "slope_table",
     "smoothness_chain",
+    "snapshot_error",
     "sorted_order",
     "step_decay_rate",
     "subgradient",

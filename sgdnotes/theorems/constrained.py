@@ -37,7 +37,16 @@ from sgdnotes.schedules import BatchSchedule, Schedule, evaluate, evaluate_batch
 from sgdnotes.updates import FrankWolfeStep, ProjectedStep, frank_wolfe_gap
 
 PARAMETERS = {"batch_growth", "batch_period", "exponent", "decay", "decay_period", "rate_constant"}
-CLAIMS = {"smoothness", "diameter", "variance", *PARAMETERS}
+CONSTANTS = {
+    "smoothness",
+    "mean_smoothness",
+    "root_mean_square_smoothness",
+    "diameter",
+    "variance",
+    "free_variance",
+    "delay",
+}
+CLAIMS = CONSTANTS | PARAMETERS
 
 MAX_PLACES = 2**17  # places that an iterate may be in, followed one by one
 MAX_WAYS = 2**20  # ways to leave these places in one step, before some of them meet
@@ -114,7 +123,7 @@ def infimum(problem: Objective, constraint: Constraint) -> float:
         steps=50_000,
         step_size=1 / problem.smoothness,
         record=range(0, 50_000, 100),
-        metrics={},  # the minimum without a constraint, if there is one, is not asked for
+        metrics={},  # the minimum on all of space need not be known, nor exist
         callback=certified,
     )
     return float(trace.fun[0] - frank_wolfe_gap(problem, constraint, trace.x)[0])
@@ -244,7 +253,7 @@ class Constrained:
         return "".join(
             f", {name.replace('_', ' ')} {value:g}"
             if name in PARAMETERS
-            else f", claiming {name} = {value:g}"
+            else f", claiming {name.replace('_', ' ')} = {value:g}"
             for name, value in self.claims.items()
         )
 
@@ -274,6 +283,11 @@ class ConstrainedPoints(Constrained):
     def x(self) -> FloatArray:
         """The points, shape ``(m, dim)``."""
         return np.asarray(self.points)
+
+    @property
+    def confined(self) -> FloatArray:
+        """What of the points the set confines: all coordinates."""
+        return self.x
 
     @cached_property
     def gap(self) -> FloatArray:
@@ -315,11 +329,16 @@ class FrankWolfeStepFrom(ConstrainedPoints):
         return np.asarray((chances * self.problem.value(after)).sum(axis=0))
 
     @cached_property
+    def true_variance(self) -> FloatArray:
+        """The variances of a single gradient, shape ``(m,)``."""
+        return gradient_variance(self.problem, self.x)
+
+    @property
     def variance(self) -> FloatArray:
         """The claimed variance of a single gradient, or the true ones, shape ``(m,)``."""
         if "variance" in self.claims:
             return np.full(len(self.x), self.claims["variance"])
-        return gradient_variance(self.problem, self.x)
+        return self.true_variance
 
     def __str__(self) -> str:
         return (

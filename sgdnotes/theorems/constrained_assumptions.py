@@ -48,7 +48,7 @@ compact: Assumption[Any] = Assumption(
 
 
 def _inside(setting: ConstrainedPoints | FrankWolfeRun | ShortStepRun) -> Evidence:
-    points = setting.x if isinstance(setting, ConstrainedPoints) else setting.start
+    points = setting.confined if isinstance(setting, ConstrainedPoints) else setting.start
     outside = int((~setting.constraint.contains(points)).sum())
     return Evidence(outside == 0, f"{outside} of {len(points)} points outside the set")
 
@@ -91,7 +91,7 @@ unbiased_batches: Assumption[Any] = Assumption(
 
 def _variance(setting: FrankWolfeRun | FrankWolfeStepFrom) -> Evidence:
     if isinstance(setting, FrankWolfeStepFrom):
-        true, claimed = gradient_variance(setting.problem, setting.x), setting.variance
+        true, claimed = setting.true_variance, setting.variance
     else:
         true = setting.expectation.variance[:-1]
         claimed = np.full(len(true), setting.standard_deviation**2)
@@ -196,6 +196,12 @@ constant_steps = follows(
 )
 harmonic_steps = follows(
     "harmonic steps", r"$\gamma_t = \frac1{t+1}$ for $t = 0, 1, \dots$", lambda s, t: 1 / (t + 1)
+)
+
+open_loop_steps = follows(
+    "Frank–Wolfe steps",
+    r"$\gamma_t = \frac2{t+2}$ for $t = 0, 1, \dots$",
+    lambda s, t: 2 / (t + 2),
 )
 
 

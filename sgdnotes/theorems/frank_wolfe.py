@@ -53,8 +53,8 @@ from sgdnotes.theorems.constrained_assumptions import (
     constant_steps,
     decaying_steps,
     exact_gradients,
-    follows,
     harmonic_steps,
+    open_loop_steps,
     points_in_set,
     smooth_on_set,
     start_in_set,
@@ -335,11 +335,7 @@ frank_wolfe_convex: Theorem[FrankWolfeRun] = Theorem(
         compact,
         start_in_set,
         exact_gradients,
-        follows(
-            "Frank–Wolfe steps",
-            r"$\gamma_t = \frac2{t+2}$ for $t = 0, 1, \dots$",
-            lambda setting, t: 2 / (t + 2),
-        ),
+        open_loop_steps,
     ),
     compare=_convex_rate,
     tightness=r"On a parabola $\frac34$ of the bound is approached at $t = 1$.  The order $1/t$ "
