@@ -99,7 +99,7 @@ class ProblemSet:
         if not path.is_file():
             known = ", ".join(set_names(exercises)) or "none"
             raise ValueError(f"there is no problem set {name!r}; the sets here are: {known}")
-        notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+        notebook = nbformat.read(path, as_version=4)
         return cls(name, notebook)
 
     def __iter__(self) -> Iterator[NotebookNode]:
