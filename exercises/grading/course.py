@@ -137,7 +137,7 @@ def configuration(root: str, late: str = "none") -> Config:
 def quiet_nbgrader() -> Iterator[None]:
     """Keep nbgrader's log from the screen; what matters is in what its calls return."""
     logger = logging.getLogger("traitlets")
-    level, logger.level = logger.level, logging.CRITICAL
+    level, logger.level = logger.level, logging.CRITICAL + 1
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -222,9 +222,9 @@ def _enter(
     quiet: bool,
 ) -> None:
     """Enter the marks of all submissions that ran, and write their feedback."""
-    api = course.api(settings.late)
     Replay.results.update({(name, student): result for student, result in results.items()})
     with quiet_nbgrader():
+        api = course.api(settings.late)
         for student in tqdm(sorted(results), desc="Marking", unit="notebook", disable=quiet):
             settled = _settled(course, name, student) if mended[student][1] else set()
             done = api.autograde(name, student)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# What the kernel keeps a student's process from, where it can.
+GUARDS = ("files", "processes and network")
+
 
 @dataclass(frozen=True)
 class Limits:

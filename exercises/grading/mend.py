@@ -68,7 +68,10 @@ def parse(data: bytes) -> tuple[NotebookNode, list[str]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            notebook = nbformat.convert(nbformat.from_dict(content), 4)
+            if version == 4:
+                notebook = nbformat.from_dict(content)
+            else:
+                notebook = nbformat.reads(json.dumps(content), as_version=4)
         cells = [_cell(cell) for cell in notebook.cells]
         language = _language(notebook)
     except Exception as error:  # the converters raise anything when the content is strange

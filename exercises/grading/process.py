@@ -14,14 +14,14 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from .channel import ClosedError, receive, send
-from .limits import Limits
+from .limits import GUARDS, Limits
 
 PATIENCE = 3.0
 TICK = 0.2
@@ -92,6 +92,8 @@ class Process:
         Whether the process runs a student's code and is locked in.
     fonts
         Matplotlib's list of fonts, without which it would search for them.
+    guards
+        The protections that are asked for.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Process:
         deadline: float,
         locked: bool,
         fonts: Path | None = None,
+        guards: Sequence[str] = GUARDS,
     ) -> None:
         self.limits, self.deadline, self.folder = limits, deadline, folder
         self.home = folder / "home"
@@ -138,6 +141,7 @@ class Process:
         self.ended = ""
         order = {
             "locked": locked,
+            "guards": list(guards),
             "memory": limits.memory_bytes,
             "file_size": limits.disk // 2,
             "seconds": int(limits.total) + 5,

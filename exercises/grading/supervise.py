@@ -11,11 +11,12 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from . import wire
-from .limits import Limits
+from .limits import GUARDS, Limits
 from .process import EndedError, Process, TimedOutError, adopt_orphans, kill_descendants
 
 Output = dict[str, Any]
@@ -29,7 +30,8 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     job
         ``cells``, the student's code, a list of strings; ``locked`` and ``tests``, the
         instructor's, the latter by name; ``functions`` and ``values``, the names that a student
-        defines; ``limits``; ``fonts``, matplotlib's list of fonts or "".
+        defines; ``limits``; ``fonts``, matplotlib's list of fonts or "";
+        ``guards``, the protections that are asked for, by default all.
 
     Returns
     -------
@@ -43,7 +45,8 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="grading-", ignore_cleanup_errors=True) as folder:
         fonts = Path(job["fonts"]) if job.get("fonts") else None
         root = str(Path(folder).resolve())
-        run_of = _Run(Path(folder).resolve(), limits, fonts)
+        guards = job.get("guards", GUARDS)
+        run_of = _Run(Path(folder).resolve(), limits, fonts, guards)
         try:
             result = run_of.everything(job)
         finally:
@@ -54,10 +57,12 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Run:
-    def __init__(self, folder: Path, limits: Limits, fonts: Path | None) -> None:
+    def __init__(
+        self, folder: Path, limits: Limits, fonts: Path | None, guards: Sequence[str]
+    ) -> None:
         self.limits = limits
         self.deadline = time.monotonic() + limits.total
-        self.student = Process(folder / "student", limits, self.deadline, True, fonts)
+        self.student = Process(folder / "student", limits, self.deadline, True, fonts, guards)
         # The tests may go on for a moment after the student's process was stopped.
         self.tests = Process(folder / "tests", limits, self.deadline + 30, False, fonts)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from . import calls, landlock, seccomp, shell, wire
 from .channel import ClosedError, receive, send
+from .limits import GUARDS
 
 
 def limit(memory: int, file_size: int, seconds: int) -> None:
@@ -36,19 +37,19 @@ def limit(memory: int, file_size: int, seconds: int) -> None:
             resource.setrlimit(kind, (value, value))
 
 
-def lock_in(readable: list[Path], writable: list[Path]) -> list[str]:
-    """Apply every protection of this system; return which it does not have."""
+def lock_in(guards: list[str], readable: list[Path], writable: list[Path]) -> list[str]:
+    """Apply the protections named; return which of all of them this process lacks."""
     missing = []
     if sys.platform.startswith("linux") and len(os.listdir("/proc/self/task")) > 1:
         raise RuntimeError("a thread was started before the process was locked in")
-    if landlock.version():
+    if GUARDS[0] in guards and landlock.version():
         landlock.restrict(readable, writable)
     else:
-        missing.append("files")
-    if seccomp.available():
+        missing.append(GUARDS[0])
+    if GUARDS[1] in guards and seccomp.available():
         seccomp.restrict()
     else:
-        missing.append("processes and network")
+        missing.append(GUARDS[1])
     return missing
 
 
@@ -72,7 +73,7 @@ class Worker:
         missing = []
         if order["locked"]:
             readable = [Path(path) for path in order["readable"]]
-            missing = lock_in(readable, [Path(path) for path in order["writable"]])
+            missing = lock_in(order["guards"], readable, [Path(path) for path in order["writable"]])
         send(end, {"missing": missing})
 
     def _interrupt(self, number: int, frame: Any) -> None:
