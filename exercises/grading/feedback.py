@@ -15,6 +15,7 @@ from .notebook import EXERCISES
 
 MATHJAX = EXERCISES.parent / "book" / "_static" / "vendor" / "mathjax"
 _MATH = re.compile(r"<!-- Load mathjax -->.*?<!-- End of mathjax configuration -->", re.S)
+_ICONS = re.compile(r"@font-face\s*\{[^{}]*url\((?!['\"]?data:)[^{}]*\}")
 _FONT = re.compile(r"%%URL%%/([\w-]+\.woff)")
 _SETTINGS = """\
 window.MathJax = {
@@ -65,4 +66,5 @@ def make_offline(path: Path) -> None:
     page, found = _MATH.subn(lambda _: script, page, count=1)
     if not found or "<head>" not in page:
         raise ValueError(f"{path.name} is not as nbgrader makes it: MathJax was not found in it")
-    path.write_text(page.replace("<head>", head, 1), encoding="utf-8")
+    page = _ICONS.sub("", page.replace("<head>", head, 1), count=1)
+    path.write_text(page, encoding="utf-8")

@@ -134,7 +134,18 @@ def test_mutated_bytes_give_a_value_or_are_refused() -> None:
 def test_roles_names_and_blanks() -> None:
     source = ProblemSet("ps0", tiny.source_notebook())
     roles = [role(cell) for cell in source]
-    assert roles == ["other", "locked", "locked", "locked", "solution", "test", "solution", "test", "test", "text"]
+    assert roles == [
+        "other",
+        "locked",
+        "locked",
+        "locked",
+        "solution",
+        "test",
+        "solution",
+        "test",
+        "test",
+        "text",
+    ]
     assert source.class_seed == 2026
     assert source.for_class(7).class_seed == 7
     assert source.task_of("ps0-task2-test-number") == "ps0-task2"
