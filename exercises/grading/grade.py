@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
@@ -27,8 +28,9 @@ from .marks import Row, export, read_marks, table, write_csv
 from .mend import Mended, UnreadableError, mend
 from .notebook import ProblemSet, grade_id, points
 from .replay import Replay
-from .submission import NotRunError, Result, run_notebook
+from .submission import NotRunError, Pool, Result, run_notebook
 
+FEW = 3
 _GUARDS = {
     "files": "This system has no Landlock: students' code can read files, and write yours.",
     "processes and network": "This system has no filter of system calls: students' code can start "
@@ -180,9 +182,9 @@ def _run_all(
 ) -> dict[str, Result]:
     results = {}
     bar = tqdm(total=len(notebooks), desc="Running", unit="notebook", disable=quiet)
-    with bar, ThreadPoolExecutor(max(1, jobs)) as pool:
+    with bar, Pool() as pool, ThreadPoolExecutor(max(1, jobs)) as threads:
         tasks = {
-            pool.submit(run_notebook, notebook, source, limits): student
+            threads.submit(run_notebook, notebook, source, limits, pool): student
             for student, notebook in notebooks.items()
         }
         for task in as_completed(tasks):
@@ -230,17 +232,24 @@ def _enter(
             done = api.autograde(name, student)
             if done["success"]:
                 _settle(course, name, student, settled)
-                done = api.generate_feedback(name, student)
-            if not done["success"]:
-                lines = str(done.get("error") or done.get("log", "")).strip().splitlines()
-                rows[student].remarks.append(f"nbgrader failed: {lines[-1] if lines else '?'}")
-                continue
-            try:
-                make_offline(course.folder("feedback", student, name, f"{name}.html"))
-            except (OSError, ValueError) as error:
-                rows[student].remarks.append(f"no feedback page: {error}")
+            else:
+                rows[student].remarks.append(f"nbgrader failed: {_last_line(done)}")
+        # All pages in one go are faster, but a few are not worth those of everyone.
+        for chosen in [None] if len(results) > FEW else list(results):
+            api.generate_feedback(name, chosen)
+    for student in results:
+        page = course.folder("feedback", student, name, f"{name}.html")
+        if not page.is_file():
+            rows[student].remarks.append("no feedback page could be made")
+    for page in course.folder("feedback").glob(f"*/{name}/{name}.html"):
+        make_offline(page)
     for student in results:
         Replay.results.pop((name, student), None)
+
+
+def _last_line(done: dict[str, Any]) -> str:
+    """Return the last line of what nbgrader said about a failure."""
+    return (str(done.get("error") or done.get("log", "")).strip().splitlines() or ["?"])[-1]
 
 
 def _settled(course: Course, name: str, student: str) -> set[str]:

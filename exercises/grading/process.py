@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib.util
-import os
+import json
 import select
 import shutil
 import signal
@@ -16,7 +17,7 @@ import sysconfig
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
@@ -43,18 +44,21 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
 
 
-def kill_descendants() -> None:
-    """End every process that descends from this one, also those started meanwhile."""
+def kill_all(processes: Sequence[psutil.Process]) -> None:
+    """End processes and wait until they are gone."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=2)
+
+
+def kill_descendants(spared: psutil.Process | None = None) -> None:
+    """End every process but one that descends from this one, also those started meanwhile."""
     for _ in range(50):
-        descendants = psutil.Process().children(recursive=True)
+        descendants = [p for p in psutil.Process().children(recursive=True) if p != spared]
         if not descendants:
             return
-        for process in descendants:
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
-        psutil.wait_procs(descendants, timeout=1)
+        kill_all(descendants)
 
 
 def readable_paths(packages: Path) -> list[Path]:
@@ -77,6 +81,94 @@ def library() -> Path:
     return Path(found.origin).resolve().parent
 
 
+def environment(home: Path, packages: Path) -> dict[str, str]:
+    """Return the environment of a worker: only what is named here is visible to its code."""
+    return {
+        "PATH": "/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "IPYTHONDIR": str(home),
+        "MPLCONFIGDIR": str(home),
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "NBGRADER_EXECUTION": "autograde",
+        "PYTHONPATH": str(packages),
+        **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    }
+
+
+def start_python(
+    module: str, end: socket.socket, home: Path, packages: Path, errors: IO[bytes]
+) -> psutil.Popen:
+    """Start a module of this program in a Python of its own, with a socket to serve."""
+    command = [sys.executable, "-X", "utf8", "-B", "-s", "-m", module]
+    return psutil.Popen(
+        [*command, str(end.fileno())],
+        cwd=home,
+        env=environment(home, packages),
+        pass_fds=[end.fileno()],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=errors,
+        start_new_session=True,
+    )
+
+
+class Stable:
+    """Where workers come from: the library they import, and a nursery that forks them if it can.
+
+    Parameters
+    ----------
+    folder
+        An empty folder of its own.
+    fonts
+        Matplotlib's list of fonts, without which every worker would search for them.
+    forks
+        Whether workers are forked from a process that has imported everything, which saves a second
+        each.  Only Linux hands the orphans of a nursery on to their grandparent.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        fonts: Path | None = None,
+        forks: bool = sys.platform.startswith("linux"),
+    ) -> None:
+        self.fonts = fonts
+        self.packages = folder / "packages"
+        self.packages.mkdir(parents=True)
+        # A folder on the path of Python that holds the library and this program alone.
+        (self.packages / "sgdnotes").symlink_to(library())
+        (self.packages / "grading").symlink_to(Path(__file__).resolve().parent)
+        self.nursery: psutil.Popen | None = None
+        if forks:
+            home = self.home(folder)
+            self.end, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with (folder / "errors.txt").open("w+b") as errors:
+                name = "grading.nursery"
+                self.nursery = start_python(name, other, home, self.packages, errors)
+            other.close()
+
+    def home(self, folder: Path) -> Path:
+        """Make the folder in which a worker may write."""
+        home = folder / "home"
+        home.mkdir(parents=True)
+        if self.fonts is not None:
+            shutil.copy(self.fonts, home)
+        return home
+
+    def start(self, end: socket.socket, home: Path, errors: IO[bytes]) -> psutil.Popen | None:
+        """Start a worker; return it if it is a child of this process already."""
+        if self.nursery is None:
+            return start_python("grading.worker", end, home, self.packages, errors)
+        text = json.dumps({"home": str(home), "environment": environment(home, self.packages)})
+        try:
+            socket.send_fds(self.end, [text.encode()], [end.fileno(), errors.fileno()])
+        except OSError as error:
+            raise RuntimeError("the process from which workers are forked has ended") from error
+        return None
+
+
 class Process:
     """A worker: started here, given orders one by one, watched while it works.
 
@@ -84,14 +176,14 @@ class Process:
     ----------
     folder
         An empty folder of its own.
+    stable
+        Where it comes from.
     limits
         What it may use.
     deadline
         The moment, on the monotonic clock, at which everything must be over.
     locked
         Whether the process runs a student's code and is locked in.
-    fonts
-        Matplotlib's list of fonts, without which it would search for them.
     guards
         The protections that are asked for.
     """
@@ -99,46 +191,20 @@ class Process:
     def __init__(
         self,
         folder: Path,
+        stable: Stable,
         limits: Limits,
         deadline: float,
         locked: bool,
-        fonts: Path | None = None,
         guards: Sequence[str] = GUARDS,
     ) -> None:
-        self.limits, self.deadline, self.folder = limits, deadline, folder
-        self.home = folder / "home"
-        self.home.mkdir(parents=True)
-        packages = self._packages(folder / "packages")
-        if fonts is not None:
-            shutil.copy(fonts, self.home)
+        self.limits, self.deadline = limits, deadline
+        self.home = stable.home(folder)
         self.end, other = socket.socketpair()
         self.errors = (folder / "errors.txt").open("w+b")
-        # Only what is named here is visible to the code that runs there.
-        environment = {
-            "PATH": "/usr/bin:/bin",
-            "LANG": "C.UTF-8",
-            "HOME": str(self.home),
-            "TMPDIR": str(self.home),
-            "IPYTHONDIR": str(self.home),
-            "MPLCONFIGDIR": str(self.home),
-            "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-            "NBGRADER_EXECUTION": "autograde",
-            "PYTHONPATH": str(packages),
-            **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
-        }
-        command = [sys.executable, "-X", "utf8", "-B", "-s", "-m", "grading.worker"]
-        self.popen = subprocess.Popen(
-            [*command, str(other.fileno())],
-            cwd=self.home,
-            env=environment,
-            pass_fds=[other.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self.errors,
-            start_new_session=True,
-        )
-        other.close()
         self.ended = ""
+        started = stable.start(other, self.home, self.errors)
+        other.close()
+        self.process: psutil.Process | None = started
         order = {
             "locked": locked,
             "guards": list(guards),
@@ -146,21 +212,16 @@ class Process:
             "file_size": limits.disk // 2,
             "seconds": int(limits.total) + 5,
             "output": limits.output,
-            "readable": [str(path) for path in readable_paths(packages)],
+            "readable": [str(path) for path in readable_paths(stable.packages)],
             "writable": [str(self.home), "/dev/null"],
         }
         self._send(order)
 
-    @staticmethod
-    def _packages(folder: Path) -> Path:
-        """Make a folder on the path of Python that holds the library and this program alone."""
-        folder.mkdir()
-        (folder / "sgdnotes").symlink_to(library())
-        (folder / "grading").symlink_to(Path(__file__).resolve().parent)
-        return folder
-
     def ready(self) -> list[str]:
         """Wait until the process has started; return the protections that it lacks."""
+        header, _ = self._receive(self.deadline)
+        if self.process is None:
+            self.process = psutil.Process(int(header["pid"]))
         header, _ = self._receive(self.deadline)
         missing = header.get("missing", [])
         return [str(item) for item in missing] if isinstance(missing, list) else []
@@ -196,7 +257,7 @@ class Process:
             try:
                 header, data = self._receive(until)
             except TimedOutError:
-                os.kill(self.popen.pid, signal.SIGINT)
+                self._interrupt()
                 try:
                     self._receive(time.monotonic() + PATIENCE)
                 except TimedOutError:
@@ -244,10 +305,17 @@ class Process:
             self.kill(self._reason() if gone else str(error))
             raise EndedError(self.ended) from None
 
+    def _interrupt(self) -> None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if self.process is not None:
+                self.process.send_signal(signal.SIGINT)
+
     def _look(self) -> None:
         """End the process if it and its descendants use too much."""
+        if self.process is None:
+            return
         try:
-            family = [root := psutil.Process(self.popen.pid), *root.children(recursive=True)]
+            family = [self.process, *self.process.children(recursive=True)]
             memory = sum(member.memory_info().rss for member in family)
         except psutil.NoSuchProcess:
             return
@@ -265,11 +333,13 @@ class Process:
 
     def _reason(self) -> str:
         """Say how the process ended by itself."""
+        if self.process is None:
+            return f"it did not start{self._last_words()}"
         try:
-            status = self.popen.wait(timeout=PATIENCE)
-        except subprocess.TimeoutExpired:
+            status = self.process.wait(timeout=PATIENCE)
+        except psutil.TimeoutExpired:
             return "it closed its connection"
-        if status >= 0:
+        if status is None or status >= 0:
             return f"it ended itself with status {status}{self._last_words()}"
         names = {
             signal.SIGKILL: "it was killed, by itself or by the system for want of memory",
@@ -288,13 +358,9 @@ class Process:
     def kill(self, reason: str = "") -> None:
         """End the process and its group."""
         self.ended = self.ended or reason or "it was ended"
-        if self.popen.poll() is None:
-            for member in psutil.Process(self.popen.pid).children(recursive=True):
-                try:
-                    member.kill()
-                except psutil.NoSuchProcess:
-                    continue
-            self.popen.kill()
-        self.popen.wait()
+        if self.process is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                family = [*self.process.children(recursive=True), self.process]
+                kill_all(family)
         self.end.close()
         self.errors.close()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
+import queue
 import subprocess
 import sys
+import threading
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,7 +67,10 @@ def font_list() -> str:
 
 
 def run_notebook(
-    notebook: NotebookNode, source: ProblemSet | None = None, limits: Limits | None = None
+    notebook: NotebookNode,
+    source: ProblemSet | None = None,
+    limits: Limits | None = None,
+    pool: Pool | None = None,
 ) -> Result:
     """Run a mended notebook.
 
@@ -76,6 +82,8 @@ def run_notebook(
         The problem set whose own cells and tests are run; by default those in the notebook.
     limits
         What it may use.
+    pool
+        The supervising processes; without one, one is started for this notebook.
 
     Raises
     ------
@@ -102,9 +110,9 @@ def run_notebook(
         "functions": [name for name, is_function in names.items() if is_function],
         "values": [name for name, is_function in names.items() if not is_function],
         "limits": asdict(limits),
-        "fonts": font_list(),
     }
-    result = _supervised(job, limits)
+    with contextlib.ExitStack() as stack:
+        result = (pool or stack.enter_context(Pool())).run(job, limits)
     outputs: list[Any] = [[] for _ in notebook.cells]
     for index, shown in zip(student, result["cells"], strict=True):
         outputs[index] = shown
@@ -112,7 +120,7 @@ def run_notebook(
         if role(cell) == "test":
             outputs[index] = result["tests"][grade_id(cell)]
     secrets = {
-        f"{result['folder']}/student/packages/": "",
+        f"{result['packages']}/": "",
         f"{result['folder']}/student/home": "~",
         sys.prefix: "python",
         sys.base_prefix + "/lib": "python/lib",
@@ -128,27 +136,74 @@ def run_notebook(
     )
 
 
-def _supervised(job: dict[str, Any], limits: Limits) -> dict[str, Any]:
-    path = os.pathsep.join([str(EXERCISES), str(library().parent)])
-    try:
-        done = subprocess.run(
-            [sys.executable, "-X", "utf8", "-B", "-m", "grading.supervise"],
-            input=json.dumps(job),
+class Pool:
+    """Supervising processes, started when they are needed, each doing one job at a time.
+
+    One that fails is replaced, and its job is tried once more.
+    """
+
+    def __init__(self) -> None:
+        self._idle: queue.SimpleQueue[subprocess.Popen[str]] = queue.SimpleQueue()
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        while True:
+            try:
+                process = self._idle.get_nowait()
+            except queue.Empty:
+                return
+            assert process.stdin is not None
+            process.stdin.close()
+            process.wait()
+
+    def run(self, job: dict[str, Any], limits: Limits) -> dict[str, Any]:
+        """Do a job and return its result.
+
+        Raises
+        ------
+        NotRunError
+            If it cannot be done, through no fault of the student's.
+        """
+        try:
+            result = self._attempt(job, limits)
+        except NotRunError:
+            result = self._attempt(job, limits)
+        if "failed" in result:
+            raise NotRunError(str(result["failed"]))
+        return result
+
+    def _attempt(self, job: dict[str, Any], limits: Limits) -> dict[str, Any]:
+        try:
+            process = self._idle.get_nowait()
+        except queue.Empty:
+            process = self._start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        timer = threading.Timer(limits.total + GRACE, process.kill)
+        timer.start()
+        try:
+            process.stdin.write(json.dumps(job) + "\n")
+            process.stdin.flush()
+            result: dict[str, Any] = json.loads(process.stdout.readline())
+        except (OSError, ValueError):
+            process.kill()
+            process.wait()
+            raise NotRunError("the process that supervises it ended") from None
+        finally:
+            timer.cancel()
+        self._idle.put(process)
+        return result
+
+    @staticmethod
+    def _start() -> subprocess.Popen[str]:
+        path = os.pathsep.join([str(EXERCISES), str(library().parent)])
+        return subprocess.Popen(
+            [sys.executable, "-X", "utf8", "-B", "-m", "grading.supervise", font_list()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},
-            capture_output=True,
             text=True,
             encoding="utf-8",
-            timeout=limits.total + GRACE,
-            check=True,
         )
-        result: dict[str, Any] = json.loads(done.stdout)
-    except subprocess.TimeoutExpired:
-        raise NotRunError("it could not be stopped in time") from None
-    except subprocess.CalledProcessError as error:
-        lines = str(error.stderr).strip().splitlines()
-        raise NotRunError(f"the supervising process failed: {lines[-1:]}") from None
-    except ValueError:
-        raise NotRunError("the supervising process gave no answer") from None
-    if "failed" in result:
-        raise NotRunError(str(result["failed"]))
-    return result

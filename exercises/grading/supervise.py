@@ -1,8 +1,8 @@
 """Run one submission: the student's cells in one process, the tests in another.
 
-``python -m grading.supervise`` reads a job in JSON from its input and writes the result to its
-output.  A process of its own does this for every submission, so that nothing of one is left when
-the next begins and no submission can stop the grading.
+``python -m grading.supervise`` reads jobs from its input, a line of JSON each, and writes results
+to its output.  It is a process apart from the grading, which goes on whatever happens to it; and it
+ends every process that a submission left before it takes the next one.
 """
 
 from __future__ import annotations
@@ -17,54 +17,54 @@ from typing import Any
 
 from . import wire
 from .limits import GUARDS, Limits
-from .process import EndedError, Process, TimedOutError, adopt_orphans, kill_descendants
+from .process import EndedError, Process, Stable, TimedOutError, adopt_orphans, kill_descendants
 
 Output = dict[str, Any]
 
 
-def run(job: dict[str, Any]) -> dict[str, Any]:
+def run(job: dict[str, Any], stable: Stable) -> dict[str, Any]:
     """Run a submission.
 
     Parameters
     ----------
+    stable
+        Where processes come from.
     job
         ``cells``, the student's code, a list of strings; ``locked`` and ``tests``, the
         instructor's, the latter by name; ``functions`` and ``values``, the names that a student
-        defines; ``limits``; ``fonts``, matplotlib's list of fonts or "";
-        ``guards``, the protections that are asked for, by default all.
+        defines; ``limits``; ``guards``, the protections that are asked for, by default all.
 
     Returns
     -------
     result
         ``cells``, a list of outputs for each cell; ``tests``, the same by name; ``ended``, why the
         student's process ended early, or ""; ``late_cells``, which cells took too long;
-        ``missing``, the protections that this system lacks; ``folder``; ``seconds``.
+        ``missing``, the protections that this system lacks; ``seconds``; ``folder`` and
+        ``packages``, where the process ran and from where it imported.
     """
     started = time.monotonic()
     limits = Limits(**job["limits"])
     with tempfile.TemporaryDirectory(prefix="grading-", ignore_cleanup_errors=True) as folder:
-        fonts = Path(job["fonts"]) if job.get("fonts") else None
-        root = str(Path(folder).resolve())
-        guards = job.get("guards", GUARDS)
-        run_of = _Run(Path(folder).resolve(), limits, fonts, guards)
+        root = Path(folder).resolve()
+        run_of = _Run(root, stable, limits, job.get("guards", GUARDS))
         try:
             result = run_of.everything(job)
         finally:
             run_of.student.kill()
             run_of.tests.kill()
-            kill_descendants()
-    return {**result, "folder": root, "seconds": round(time.monotonic() - started, 2)}
+            kill_descendants(stable.nursery)
+    seconds = round(time.monotonic() - started, 2)
+    packages = str(stable.packages)
+    return {**result, "folder": str(root), "packages": packages, "seconds": seconds}
 
 
 class _Run:
-    def __init__(
-        self, folder: Path, limits: Limits, fonts: Path | None, guards: Sequence[str]
-    ) -> None:
+    def __init__(self, folder: Path, stable: Stable, limits: Limits, guards: Sequence[str]) -> None:
         self.limits = limits
         self.deadline = time.monotonic() + limits.total
-        self.student = Process(folder / "student", limits, self.deadline, True, fonts, guards)
+        self.student = Process(folder / "student", stable, limits, self.deadline, True, guards)
         # The tests may go on for a moment after the student's process was stopped.
-        self.tests = Process(folder / "tests", limits, self.deadline + 30, False, fonts)
+        self.tests = Process(folder / "tests", stable, limits, self.deadline + 30, False)
 
     def everything(self, job: dict[str, Any]) -> dict[str, Any]:
         self.tests.ready()
@@ -157,14 +157,20 @@ def _brief(output: Output) -> Output:
 
 
 def main() -> None:
-    """Do the job that stands in the input."""
+    """Do the jobs that stand in the input, until it ends."""
     adopt_orphans()
-    job = json.load(sys.stdin)
-    try:
-        result = run(job)
-    except RuntimeError as error:
-        result = {"failed": str(error)}
-    json.dump(result, sys.stdout)
+    fonts = Path(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1] else None
+    with tempfile.TemporaryDirectory(prefix="grading-", ignore_cleanup_errors=True) as folder:
+        stable = Stable(Path(folder).resolve(), fonts)
+        try:
+            for line in sys.stdin:
+                try:
+                    result = run(json.loads(line), stable)
+                except RuntimeError as error:
+                    result = {"failed": str(error)}
+                print(json.dumps(result), flush=True)
+        finally:
+            kill_descendants()
 
 
 if __name__ == "__main__":

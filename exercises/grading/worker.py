@@ -125,13 +125,14 @@ class Worker:
                     self.shell.user_ns[name] = answer["value"]
 
 
-def main() -> None:
-    """Serve the socket whose number is the last argument."""
-    end = socket.socket(fileno=int(sys.argv[-1]))
+def serve(number: int) -> None:
+    """Serve a socket, given by its number, until it is closed."""
+    end = socket.socket(fileno=number)
     with contextlib.suppress(ClosedError):
+        send(end, {"pid": os.getpid()})
         order, _ = receive(end)
         Worker(end, order).serve()
 
 
 if __name__ == "__main__":
-    main()
+    serve(int(sys.argv[-1]))

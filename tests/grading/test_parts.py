@@ -27,7 +27,7 @@ from grading.limits import Limits
 from grading.mend import UnreadableError, mend
 from grading.notebook import ProblemSet, blank, bound_names, grade_id, role
 from grading.percent import read_replacements
-from grading.submission import Result, run_notebook
+from grading.submission import NotRunError, Pool, Result, run_notebook
 
 PLAIN = [
     None,
@@ -346,7 +346,8 @@ def test_memory_is_limited_over_all() -> None:
 
 def test_files_are_limited() -> None:
     result = _run(
-        "import time\nfor k in range(100):\n    open(f'f{k}', 'wb').write(bytes(10**6))\ntime.sleep(5)",
+        "import time\nfor k in range(100):\n    open(f'f{k}', 'wb').write(bytes(10**6))\n"
+        "time.sleep(5)",
         disk=20_000_000,
     )
     assert "MB of files" in result.ended
@@ -364,11 +365,9 @@ def test_an_answer_that_is_too_long_ends_only_that_submission() -> None:
 def test_without_the_systems_guards_every_descendant_is_ended(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from grading import submission
-
-    run = submission._supervised
+    attempt = Pool._attempt
     monkeypatch.setattr(
-        submission, "_supervised", lambda job, limits: run({**job, "guards": []}, limits)
+        Pool, "_attempt", lambda self, job, limits: attempt(self, {**job, "guards": []}, limits)
     )
     name = f"sleep-{os.getpid()}-{time.time_ns()}"
     sleeper = tmp_path / name
@@ -376,7 +375,8 @@ def test_without_the_systems_guards_every_descendant_is_ended(
     sleeper.chmod(0o755)
     result = _run(
         "import subprocess\n"
-        f"for new in (False, True):\n    subprocess.Popen([{str(sleeper)!r}], start_new_session=new)\n"
+        "for new in (False, True):\n"
+        f"    subprocess.Popen([{str(sleeper)!r}], start_new_session=new)\n"
         f"subprocess.run(['sh', '-c', '(setsid {sleeper} &) &'])\nprint('started')"
     )
     assert "started" in str(result.outputs[-1])
@@ -386,8 +386,6 @@ def test_without_the_systems_guards_every_descendant_is_ended(
 
 
 def test_a_set_whose_own_cells_fail_is_no_students_fault() -> None:
-    from grading.submission import NotRunError
-
     notebook = tiny.source_notebook()
     source = ProblemSet("ps0", tiny.source_notebook())
     source.notebook.cells[1].source += "\n1 / 0"
