@@ -10,6 +10,7 @@ from typing import Any
 
 _SIZES = struct.Struct("!II")
 _CHUNK = 1 << 20
+_HEADER = 1 << 24
 
 
 class ClosedError(Exception):
@@ -38,7 +39,7 @@ def receive(
     end
         This side's socket.
     limit
-        Bytes that header and payload may have together.
+        Bytes that header and payload may have together; a header has 16 MB at most.
     wait
         Called before every reading; it may wait for something to read, and raise.
 
@@ -48,7 +49,7 @@ def receive(
         If the other side is gone, or sends something else.
     """
     text_size, payload_size = _SIZES.unpack(_exactly(end, _SIZES.size, wait))
-    if text_size + payload_size > limit:
+    if text_size > _HEADER or text_size + payload_size > limit:
         raise ClosedError("the answer is too long")
     try:
         header = json.loads(_exactly(end, text_size, wait))

@@ -27,6 +27,7 @@ from .limits import Limits
 from .marks import Row, export, read_marks, table, write_csv
 from .mend import Mended, UnreadableError, mend
 from .notebook import ProblemSet, grade_id, points
+from .process import readable_paths
 from .replay import Replay
 from .submission import NotRunError, Pool, Result, run_notebook
 
@@ -117,12 +118,24 @@ def grade(
     lines = [table(shown, most, {test: column(test, name) for test in most}), ""]
     lines += [f"Not looked at: {', '.join(left)}"] if left else []
     lacking = {guard for result in results.values() for guard in result.missing}
+    if results:
+        lines += exposed(course.root, course.exercises, folder)
     lines += [_GUARDS.get(guard, guard) for guard in sorted(lacking)]
     lines.append(f"Marks of all {len(everyone)} students: {marks}")
     lines.append(f"Feedback: {course.folder('feedback')}/<student>/{name}/{name}.html")
     seconds = time.perf_counter() - started
     lines.append(f"{len(results)} of {len(submissions)} submissions graded in {seconds:.0f} s")
     return Report(shown, "\n".join(lines), marks, results)
+
+
+def exposed(*folders: Path) -> list[str]:
+    """Return a line for every folder that lies where students' code must be able to read."""
+    return [
+        f"{folder} lies in {place}, which students' code can read: move it elsewhere."
+        for folder in folders
+        for place in readable_paths()
+        if folder.resolve().is_relative_to(place)
+    ]
 
 
 def column(test: str, name: str) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import importlib.util
 import json
+import os
 import select
 import shutil
 import signal
@@ -14,8 +15,9 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,6 +28,7 @@ from .limits import GUARDS, Limits
 
 PATIENCE = 3.0
 TICK = 0.2
+MAX_FILES = 5000
 _SUBREAPER = 36
 Relay = Callable[[dict[str, Any], bytes], bytes]
 
@@ -61,7 +64,7 @@ def kill_descendants(spared: psutil.Process | None = None) -> None:
         kill_all(descendants)
 
 
-def readable_paths(packages: Path) -> list[Path]:
+def readable_paths(*more: Path) -> list[Path]:
     """Return what a student's process must be able to read: Python, its packages, the system."""
     known = [sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix]
     known += [*sysconfig.get_paths().values(), *site.getsitepackages()]
@@ -70,7 +73,7 @@ def readable_paths(packages: Path) -> list[Path]:
     system = "/usr /lib /lib32 /lib64 /bin /etc/ld.so.cache /etc/ld.so.conf /etc/localtime"
     system += " /etc/fonts /dev/urandom /dev/random /dev/zero /proc/cpuinfo /proc/meminfo"
     system += " /sys/devices/system/cpu"
-    return sorted(paths | {Path(path) for path in system.split()} | {packages})
+    return sorted(paths | {Path(path) for path in system.split()} | set(more))
 
 
 def library() -> Path:
@@ -79,6 +82,30 @@ def library() -> Path:
     if found is None or found.origin is None:
         raise ValueError("the package sgdnotes is not installed; `make env` installs it")
     return Path(found.origin).resolve().parent
+
+
+def usage(folder: Path) -> tuple[int, int]:
+    """Return how many files and folders there are below a folder, and their bytes together.
+
+    Counting ends soon after the number allowed.  A path that cannot be followed is counted as all
+    that is allowed, for only a malicious notebook makes one.
+    """
+    files = size = 0
+    folders = [str(folder)]
+    while folders and files <= MAX_FILES:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    files += 1
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    else:
+                        size += entry.stat(follow_symlinks=False).st_size
+        except FileNotFoundError:
+            continue
+        except OSError:
+            files += MAX_FILES
+    return files, size
 
 
 def environment(home: Path, packages: Path) -> dict[str, str]:
@@ -112,6 +139,19 @@ def start_python(
         stderr=errors,
         start_new_session=True,
     )
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """Give an empty folder, and remove it afterwards, whatever was put into it."""
+    folder = Path(tempfile.mkdtemp(prefix="grading-")).resolve()
+    try:
+        yield folder
+    finally:
+        try:
+            shutil.rmtree(folder)
+        except (OSError, RecursionError):
+            subprocess.run(["rm", "-rf", str(folder)], check=False, stderr=subprocess.DEVNULL)
 
 
 class Stable:
@@ -319,12 +359,14 @@ class Process:
             memory = sum(member.memory_info().rss for member in family)
         except psutil.NoSuchProcess:
             return
-        disk = sum(path.lstat().st_size for path in self.home.rglob("*") if path.is_file())
+        files, disk = usage(self.home)
         reason = ""
         if memory > self.limits.memory_bytes:
             reason = f"it used more than {self.limits.memory:g} GB of memory"
         elif len(family) > self.limits.descendants + 1:
             reason = f"it started more than {self.limits.descendants} processes"
+        elif files > MAX_FILES:
+            reason = f"it made more than {MAX_FILES} files and folders"
         elif disk > self.limits.disk:
             reason = f"it wrote more than {self.limits.disk / 1e6:g} MB of files"
         if reason:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,15 @@ from typing import Any
 
 from . import wire
 from .limits import GUARDS, Limits
-from .process import EndedError, Process, Stable, TimedOutError, adopt_orphans, kill_descendants
+from .process import (
+    EndedError,
+    Process,
+    Stable,
+    TimedOutError,
+    adopt_orphans,
+    kill_descendants,
+    scratch,
+)
 
 Output = dict[str, Any]
 
@@ -44,8 +51,7 @@ def run(job: dict[str, Any], stable: Stable) -> dict[str, Any]:
     """
     started = time.monotonic()
     limits = Limits(**job["limits"])
-    with tempfile.TemporaryDirectory(prefix="grading-", ignore_cleanup_errors=True) as folder:
-        root = Path(folder).resolve()
+    with scratch() as root:
         run_of = _Run(root, stable, limits, job.get("guards", GUARDS))
         try:
             result = run_of.everything(job)
@@ -160,8 +166,8 @@ def main() -> None:
     """Do the jobs that stand in the input, until it ends."""
     adopt_orphans()
     fonts = Path(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1] else None
-    with tempfile.TemporaryDirectory(prefix="grading-", ignore_cleanup_errors=True) as folder:
-        stable = Stable(Path(folder).resolve(), fonts)
+    with scratch() as folder:
+        stable = Stable(folder, fonts)
         try:
             for line in sys.stdin:
                 try:

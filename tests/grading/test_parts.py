@@ -353,6 +353,12 @@ def test_files_are_limited() -> None:
     assert "MB of files" in result.ended
 
 
+def test_a_folder_nested_without_end_harms_nobody() -> None:
+    result = _run("import os\nfor k in range(3000):\n    os.mkdir('x' * 9)\n    os.chdir('x' * 9)")
+    assert result.outputs[0] == []
+    assert result.outputs[5] == [] or "too" in result.ended or "more than" in result.ended
+
+
 def test_an_answer_that_is_too_long_ends_only_that_submission() -> None:
     source = ProblemSet("ps0", tiny.source_notebook())
     notebook = tiny.source_notebook()
