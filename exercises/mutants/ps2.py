@@ -518,7 +518,7 @@ def projected_average(features, targets, radius, start, step_sizes, indices):
 # test: ps2-task5-test
 # message: is not the mean of x_0 and x_1
 def projected_average(features, targets, radius, start, step_sizes, indices):
-    x, total = np.array(start, float), np.zeros(len(start))
+    x = np.array(start, float)
     for step, i in zip(step_sizes, indices):
         last = x
         x = x - step * np.sign(features[i] @ x - targets[i]) * features[i]
