@@ -27,7 +27,7 @@ from .channel import ClosedError, receive, send
 from .limits import GUARDS, Limits
 
 PATIENCE = 3.0
-TICK = 0.2
+TICK = 0.4
 MAX_FILES = 5000
 _SUBREAPER = 36
 Relay = Callable[[dict[str, Any], bytes], bytes]
@@ -242,6 +242,7 @@ class Process:
         self.end, other = socket.socketpair()
         self.errors = (folder / "errors.txt").open("w+b")
         self.ended = ""
+        self._looked = time.monotonic()
         started = stable.start(other, self.home, self.errors)
         other.close()
         self.process: psutil.Process | None = started
@@ -322,15 +323,11 @@ class Process:
             raise EndedError(self.ended) from None
 
     def _receive(self, until: float) -> tuple[dict[str, Any], bytes]:
-        checked = 0.0
-
         def wait() -> None:
-            nonlocal checked
             while True:
-                now = time.monotonic()
-                if now - checked > TICK:
-                    checked = now
+                if time.monotonic() - self._looked > TICK:
                     self._look()
+                    self._looked = time.monotonic()
                 if select.select([self.end], [], [], TICK)[0]:
                     return
                 if time.monotonic() > until:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,11 +21,18 @@ from nbgrader.api import Gradebook
 RIGHT = {"ps0-task1": submissions.RIGHT_1, "ps0-task2": submissions.RIGHT_2}
 
 
-@pytest.fixture
-def course(tmp_path: Path) -> Course:
-    course = Course(tmp_path / "course", tiny.write_exercises(tmp_path / "exercises"))
+@pytest.fixture(scope="module")
+def handed_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("handed-out") / "all"
+    course = Course(folder / "course", tiny.write_exercises(folder / "exercises"))
     assign(course, "ps0")
-    return course
+    return folder
+
+
+@pytest.fixture
+def course(handed_out: Path, tmp_path: Path) -> Course:
+    shutil.copytree(handed_out, tmp_path, dirs_exist_ok=True)
+    return Course(tmp_path / "course", tmp_path / "exercises")
 
 
 def hand_in(course: Course, student: str, answers: dict[str, str], time: str = "") -> Path:
