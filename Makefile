@@ -11,6 +11,16 @@ BIN   := $(VENV)/bin
 PAGE  := _build/html/index.html
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=120
 
+# The solved problem sets, which a public copy of this repository need not have.
+SOLVED := $(wildcard exercises/source)
+
+# What an instructor may give on the command line.
+COURSE    ?= course
+EXERCISES ?= exercises
+GRADING   := PYTHONPATH=exercises $(BIN)/python -m grading
+DECIDED    = --set "$(PS)" --course "$(COURSE)" --exercises "$(EXERCISES)" \
+             $(if $(DUE),--due "$(DUE)") $(if $(LATE),--late "$(LATE)")
+
 # What a page is made of, and therefore what a change of makes the book stale.
 SOURCES := _config.yml _toc.yml $(VENV)/requirements.lock book lectures sgdnotes
 
@@ -24,13 +34,14 @@ unexport PYTHONPATH PYTHONHOME
 
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help book test env lint check execute pages serve lock vendor measure clean
+.PHONY: help book test env lint check execute pages serve lock vendor measure clean \
+        assignment grade mutants companion
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  make book REPOSITORY=https://host/you/fork BRANCH=main"
-	@echo "                 adds launch and source buttons for that repository"
+	@echo "                  adds launch and source buttons for that repository"
 	@echo "  STRICT=1 or CI=true makes a check that cannot run a failure"
 
 # The environment is made anew when the lock file changes, and the project is installed again when
@@ -83,7 +94,7 @@ lint: env ## check style and types
 
 check: env ## run pytest alone, on the book as it is built
 	@echo "Tests, notebooks and pages"
-	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(NBVAL) tests lectures
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(NBVAL) tests lectures $(SOLVED)
 
 execute: env ## execute the lectures again, in place
 	@$(BIN)/python tools/execute.py
@@ -97,6 +108,22 @@ measure: env ## measure the timing tables that lectures plot
 
 serve: book ## serve the book on this machine, port 8000
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
+
+assignment: env ## make the student version of a set: PS=ps1 [SEED=2027] [DUE=...] [LATE=...]
+	@$(if $(PS),,echo "Say which set: make assignment PS=ps1"; exit 2;) \
+	$(GRADING) assignment $(DECIDED) $(if $(SEED),--seed "$(SEED)")
+
+grade: env ## grade what came back: PS=ps1 SUBMISSIONS=folder [DUE=...] [LATE=...]
+	@$(if $(and $(PS),$(SUBMISSIONS)),,echo "Say what to grade: make grade PS=ps1 SUBMISSIONS=folder"; exit 2;) \
+	$(GRADING) grade $(DECIDED) --jobs "$(JOBS)" $(if $(TIMEOUT),--timeout "$(TIMEOUT)") \
+	  $(if $(TOTAL),--total "$(TOTAL)") $(if $(MEMORY),--memory "$(MEMORY)") "$(SUBMISSIONS)"
+
+mutants: env ## try right and wrong solutions on the tests of the problem sets: [PS=ps1]
+	@$(GRADING) check --exercises "$(EXERCISES)" $(PS)
+
+companion: env ## split a public and a private copy off the repository: FOLDER=...
+	@$(if $(FOLDER),,echo "Say where: make companion FOLDER=../split"; exit 2;) \
+	$(GRADING) companion "$(FOLDER)"
 
 # uv is needed here only, so it lives in an environment of its own that is thrown away.
 lock: ## choose versions again and write requirements.lock

@@ -1,0 +1,74 @@
+"""Feedback pages that open without a network and show no hidden test."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import re
+import secrets
+from pathlib import Path
+
+from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
+from nbgrader.preprocessors import ClearHiddenTests, GetGrades
+
+from .notebook import EXERCISES
+
+MATHJAX = EXERCISES.parent / "book" / "_static" / "vendor" / "mathjax"
+_MATH = re.compile(r"<!-- Load mathjax -->.*?<!-- End of mathjax configuration -->", re.S)
+_ICONS = re.compile(r"@font-face\s*\{[^{}]*url\((?!['\"]?data:)[^{}]*\}")
+_FONT = re.compile(r"%%URL%%/([\w-]+\.woff)")
+_SETTINGS = """\
+window.MathJax = {
+  tex: {
+    inlineMath: [["$", "$"], ["\\\\(", "\\\\)"]],
+    processEscapes: true,
+    tags: "ams",
+    packages: {"[-]": ["autoload", "require"]}
+  },
+  options: {enableMenu: false, enableAssistiveMml: false}
+};
+"""
+
+
+def preprocessors() -> list[type]:
+    """Return nbgrader's steps in making feedback, and one that leaves hidden tests out."""
+    return [GetGrades, ClearHiddenTests, CSSHTMLHeaderPreprocessor]
+
+
+@functools.cache
+def mathjax() -> str:
+    """Return MathJax with its fonts, as one script that loads nothing."""
+
+    def font(match: re.Match[str]) -> str:
+        (path,) = MATHJAX.rglob(match[1])
+        return "data:font/woff;base64," + base64.b64encode(path.read_bytes()).decode()
+
+    script = (MATHJAX / "tex-chtml.js").read_text(encoding="utf-8")
+    return _FONT.sub(font, script).replace("</script", "<\\/script")
+
+
+def make_offline(path: Path) -> None:
+    """Rewrite a feedback page so that it loads nothing and runs no script but MathJax.
+
+    A page that was rewritten before is left as it is.
+
+    Raises
+    ------
+    ValueError
+        If the page is not as nbgrader makes it.
+    """
+    page = path.read_text(encoding="utf-8")
+    if "Content-Security-Policy" in page[:1000]:
+        return
+    nonce = secrets.token_urlsafe(16)
+    policy = (
+        f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'unsafe-inline'; "
+        "img-src data:; font-src data:"
+    )
+    head = f'<head>\n<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    script = f'<script nonce="{nonce}">\n{_SETTINGS}{mathjax()}\n</script>'
+    page, found = _MATH.subn(lambda _: script, page, count=1)
+    if not found or "<head>" not in page:
+        raise ValueError(f"{path.name} is not as nbgrader makes it: MathJax was not found in it")
+    page = _ICONS.sub("", page.replace("<head>", head, 1), count=1)
+    path.write_text(page, encoding="utf-8")

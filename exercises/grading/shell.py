@@ -1,0 +1,146 @@
+"""An IPython shell without a kernel: it runs cells and collects what they show."""
+
+from __future__ import annotations
+
+import base64
+import io
+import sys
+from typing import Any, ClassVar
+
+from IPython.core.displayhook import DisplayHook
+from IPython.core.displaypub import DisplayPublisher
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets import Type
+from traitlets.config import Config
+
+MIME_TYPES = ("text/plain", "image/png", "image/jpeg", "image/svg+xml")
+
+
+class Outputs:
+    """The outputs of the cell that is running, up to a number of characters in all.
+
+    Parameters
+    ----------
+    budget
+        Characters that all cells together may show.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self.items: list[dict[str, Any]] = []
+
+    def take(self) -> list[dict[str, Any]]:
+        """Return what was collected, and begin anew."""
+        items, self.items = self.items, []
+        return items
+
+    def stream(self, name: str, text: str) -> None:
+        """Add text that was printed."""
+        if self.budget <= 0:
+            return
+        if len(text) > self.budget:
+            text = text[: self.budget] + "\n... what follows is not kept ...\n"
+        self.budget -= len(text)
+        last = self.items[-1] if self.items else {}
+        if last.get("output_type") == "stream" and last.get("name") == name:
+            last["text"].append(text)
+        else:
+            self.items.append({"output_type": "stream", "name": name, "text": [text]})
+
+    def show(self, kind: str, data: dict[str, Any]) -> None:
+        """Add something that was displayed, in the forms that a page can show safely."""
+        kept = {}
+        for mime in MIME_TYPES:
+            value = data.get(mime)
+            if isinstance(value, bytes):
+                value = base64.b64encode(value).decode()
+            if isinstance(value, str):
+                kept[mime] = value
+        size = sum(map(len, kept.values()))
+        if kept and size <= self.budget:
+            self.budget -= size
+            self.items.append({"output_type": kind, "data": kept, "metadata": {}})
+
+    def error(self, name: str, text: str, traceback: list[str]) -> None:
+        """Add an error, however much was shown before."""
+        lines = [line[:4000] for line in traceback[:60]]
+        self.items.append(
+            {"output_type": "error", "ename": name, "evalue": text[:4000], "traceback": lines}
+        )
+
+
+class _Stream(io.TextIOBase):
+    def __init__(self, name: str, outputs: Outputs) -> None:
+        self._name, self._outputs = name, outputs
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self._outputs.stream(self._name, str(text))
+        return len(text)
+
+
+class _Publisher(DisplayPublisher):
+    outputs: ClassVar[Outputs]
+
+    def publish(self, data: dict[str, Any], *rest: Any, **options: Any) -> None:
+        self.outputs.show("display_data", data)
+
+    def clear_output(self, wait: bool = False) -> None:
+        self.outputs.items.clear()
+
+
+class _Hook(DisplayHook):
+    outputs: ClassVar[Outputs]
+
+    def start_displayhook(self) -> None:
+        pass
+
+    def write_output_prompt(self) -> None:
+        pass
+
+    def write_format_data(self, format_dict: dict[str, Any], md_dict: Any = None) -> None:
+        self.outputs.show("execute_result", format_dict)
+
+    def finish_displayhook(self) -> None:
+        pass
+
+
+class Shell(InteractiveShell):
+    """A shell that collects outputs instead of printing them."""
+
+    outputs: ClassVar[Outputs]
+    displayhook_class = Type(_Hook)
+    display_pub_class = Type(_Publisher)
+
+    def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:
+        notes = [str(note) for note in getattr(evalue, "__notes__", [])]
+        self.outputs.error(etype.__name__, str(evalue), [*stb, *notes])
+
+
+def start(budget: int) -> Shell:
+    """Start the one shell of this process; from now on it collects what is printed."""
+    outputs = Outputs(budget)
+    _Publisher.outputs = _Hook.outputs = Shell.outputs = outputs
+    config = Config()
+    config.HistoryManager.enabled = False
+    config.InteractiveShell.colors = "nocolor"
+    shell: Shell = Shell.instance(config=config)
+    sys.stdout, sys.stderr = _Stream("stdout", outputs), _Stream("stderr", outputs)
+    return shell
+
+
+def run(shell: Shell, source: str) -> list[dict[str, Any]]:
+    """Run one cell and return its outputs in the form of notebooks, its errors included."""
+    try:
+        shell.run_cell(source, store_history=True)  # type: ignore[no-untyped-call]
+    except BaseException as error:  # the shell itself was broken by what ran in it
+        shell.outputs.error(type(error).__name__, str(error), [])
+    items = shell.outputs.take()
+    for item in items:
+        if item["output_type"] == "stream":
+            item["text"] = "".join(item["text"])
+        elif item["output_type"] == "execute_result":
+            item["execution_count"] = shell.execution_count - 1
+    return items

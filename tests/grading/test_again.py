@@ -1,0 +1,191 @@
+"""Grading again, grading late, grading two classes."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import nbformat
+import pytest
+import submissions
+import tiny
+from grading.assignment import assign
+from grading.course import Course
+from grading.grade import Report, grade
+from grading.late import check_policy, penalty
+from grading.notebook import ProblemSet
+from nbgrader.api import Gradebook
+
+RIGHT = {"ps0-task1": submissions.RIGHT_1, "ps0-task2": submissions.RIGHT_2}
+
+
+@pytest.fixture(scope="module")
+def handed_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("handed-out") / "all"
+    course = Course(folder / "course", tiny.write_exercises(folder / "exercises"))
+    assign(course, "ps0")
+    return folder
+
+
+@pytest.fixture
+def course(handed_out: Path, tmp_path: Path) -> Course:
+    shutil.copytree(handed_out, tmp_path, dirs_exist_ok=True)
+    return Course(tmp_path / "course", tmp_path / "exercises")
+
+
+def hand_in(course: Course, student: str, answers: dict[str, str], time: str = "") -> Path:
+    inbox = course.root.parent / "inbox"
+    (inbox / student).mkdir(parents=True, exist_ok=True)
+    notebook = submissions.answered(course.released("ps0"), answers)
+    nbformat.write(notebook, inbox / student / "ps0.ipynb")
+    if time:
+        (inbox / student / "timestamp.txt").write_text(time, "utf-8")
+    return inbox
+
+
+def run(course: Course, inbox: Path, **options: str) -> Report:
+    return grade(course, "ps0", inbox, jobs=2, quiet=True, **options)
+
+
+def mark_by_hand(course: Course, student: str, score: float) -> None:
+    with Gradebook(f"sqlite:///{course.folder('gradebook.db')}") as gradebook:
+        answer = gradebook.find_grade("ps0-task3-text", "ps0", "ps0", student)
+        answer.manual_score, answer.needs_manual_grade = score, False
+        comment = gradebook.find_comment("ps0-task3-text", "ps0", "ps0", student)
+        comment.manual_comment = "well put"
+        gradebook.db.commit()
+
+
+def test_grading_again_keeps_what_was_marked_by_hand(course: Course) -> None:
+    inbox = hand_in(course, "anna", {**RIGHT, "ps0-task3-text": "It is unbiased."})
+    (first,) = run(course, inbox).rows
+    assert (first.total, first.to_read) == (7, 1)
+    mark_by_hand(course, "anna", 2.5)
+
+    (same,) = run(course, inbox).rows
+    assert (same.total, same.to_read) == (9.5, 0)
+    page = course.folder("feedback", "anna", "ps0", "ps0.html").read_text("utf-8")
+    assert "well put" in page
+
+    # A new version is graded anew; the mark given by hand stays, and a person is asked to look.
+    hand_in(course, "anna", {"ps0-task1": RIGHT["ps0-task1"], "ps0-task3-text": "It is biased."})
+    hand_in(course, "berta", RIGHT)
+    anna, berta = run(course, inbox).rows
+    assert (anna.total, anna.to_read) == (4.5, 1)
+    assert berta.total == 7
+    assert len(list(course.folder("received", "ps0", "anna").glob("*.ipynb"))) == 2
+
+
+def test_a_later_folder_adds_to_the_marks(course: Course, tmp_path: Path) -> None:
+    inbox = hand_in(course, "anna", RIGHT)
+    run(course, inbox)
+    (inbox / "anna").rename(tmp_path / "put away")
+    hand_in(course, "berta", {})
+    report = run(course, inbox)
+    assert [row.student for row in report.rows] == ["berta"]
+    with report.marks.open(encoding="utf-8") as file:
+        totals = {row["student"]: row["total"] for row in csv.DictReader(file)}
+    assert totals == {"anna": "7", "berta": "0"}
+
+
+def test_late_submissions_are_recorded_and_cost_what_was_decided(course: Course) -> None:
+    hand_in(course, "early", RIGHT, "2027-03-01 23:00 UTC")
+    hand_in(course, "hours", RIGHT, "2027-03-02 05:59:00+00:00")
+    inbox = hand_in(course, "days", RIGHT, "2027-03-03 20:00:00 UTC")
+    report = run(course, inbox, due="2027-03-01 23:59")
+    assert [(row.student, row.total) for row in report.rows] == [
+        ("days", 7),
+        ("early", 7),
+        ("hours", 7),
+    ]
+    assert "6.0 hours late, no penalty" in report.summary
+    days, early, hours = run(course, inbox, late="10").rows
+    assert (days.total, early.total, hours.total) == pytest.approx((7 - 1.4, 7, 7 - 0.7))
+    assert days.penalty == pytest.approx(1.4)
+    assert [row.total for row in run(course, inbox).rows] == pytest.approx([5.6, 7, 6.3])
+    days, early, hours = run(course, inbox, late="zero").rows
+    assert (days.total, early.total, hours.total) == (0, 7, 0)
+    page = course.folder("feedback", "days", "ps0", "ps0.html").read_text("utf-8")
+    assert "Late submission penalty" in page
+
+
+def test_a_file_without_a_timestamp_has_its_own_time(course: Course) -> None:
+    inbox = hand_in(course, "anna", RIGHT)
+    (row,) = run(course, inbox, due="2001-01-01 00:00").rows
+    assert row.late > 0
+    assert row.submitted[:10] == f"{datetime.now(UTC):%Y-%m-%d}"
+
+
+def test_penalties_by_hand() -> None:
+    assert penalty("none", 10, 99) == 0
+    assert penalty("zero", 10, 1) == 10
+    assert penalty("zero", 10, 0) == 0
+    assert penalty("5%", 10, 86_400) == 0.5
+    assert penalty("5", 10, 86_401) == 1
+    assert penalty("60", 10, 10 * 86_400) == 10
+    with pytest.raises(ValueError, match="LATE must be none, zero or per cent"):
+        check_policy("a bit")
+
+
+def test_two_classes_have_other_numbers_and_both_are_graded(tmp_path: Path) -> None:
+    exercises = tiny.write_exercises(tmp_path / "exercises")
+    totals = {}
+    for seed in (2026, 2027):
+        course = Course(tmp_path / str(seed) / "course", exercises)
+        assign(course, "ps0", seed=seed)
+        assert f"CLASS = {seed}\n" in course.released("ps0").cells[2].source
+        hand_in(course, "right", RIGHT)
+        last_years = RIGHT["ps0-task2"].replace("2 * step", "2 * 0.149")
+        inbox = hand_in(course, "last-years", {**RIGHT, "ps0-task2": last_years})
+        totals[seed] = [row.total for row in run(course, inbox).rows]
+    assert totals == {2026: [7, 7], 2027: [6, 7]}
+
+
+def test_a_class_with_submissions_keeps_its_numbers(course: Course) -> None:
+    run(course, hand_in(course, "anna", RIGHT))
+    assign(course, "ps0", due="2030-01-01 12:00")
+    with pytest.raises(ValueError, match=r"has 1 submissions; take another folder.*COURSE="):
+        assign(course, "ps0", seed=2031)
+
+
+def test_what_is_asked_wrongly_is_said(course: Course, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no problem set 'ps9'; the sets here are: ps0"):
+        assign(course, "ps9")
+    with pytest.raises(ValueError, match="a time looks like"):
+        assign(course, "ps0", due="tomorrow")
+    with pytest.raises(ValueError, match="there is no folder"):
+        run(course, tmp_path / "nowhere")
+    (tmp_path / "inbox").mkdir()
+    with pytest.raises(ValueError, match=r"no submissions in .*expected are <student>/ps0.ipynb"):
+        run(course, tmp_path / "inbox")
+    with pytest.raises(ValueError, match="was not handed out"):
+        run(Course(tmp_path / "other", course.exercises), tmp_path / "inbox")
+
+
+def test_students_get_no_solution_and_no_hidden_test(course: Course) -> None:
+    source = ProblemSet.read("ps0", course.exercises)
+    text = "".join(
+        path.read_text("utf-8") for path in course.folder("release").rglob("*") if path.is_file()
+    )
+    assert "average must give back one number" in text
+    assert sum(map(len, (cell.source for cell in source))) > len(text) / 10
+    for secret in ("SOLUTION", "HIDDEN", "solution-of", "hidden-test-of", "model-answer", "Rubric"):
+        assert secret not in text
+
+
+def test_a_student_version_that_shows_a_solution_is_refused(tmp_path: Path) -> None:
+    exercises = tiny.write_exercises(tmp_path / "exercises")
+    path = exercises / "source" / "ps0" / "ps0.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[0].source += "\n\nHint: `return 2 * step  # solution-of-task-two`"
+    nbformat.write(notebook, path)
+    course = Course(tmp_path / "course", exercises)
+    # The line is public now, so it is no secret; a file beside the notebook is one.
+    assign(course, "ps0")
+    (exercises / "source" / "ps0" / "ps0.ipynb").write_text(nbformat.writes(tiny.source_notebook()))
+    extra = course.folder("source", "ps0", "hints.txt")
+    extra.write_text("total = 0.0  # solution-of-task-one\n", "utf-8")
+    with pytest.raises(ValueError, match="must not be handed out, it shows:\ntotal = 0"):
+        assign(course, "ps0")
