@@ -459,7 +459,13 @@ snapshot_error: Theorem[OracleRun] = Theorem(
     r"$\mathbb E\|d_t - \nabla f(x_t)\|^2 = c_b\,\frac1n\sum_i\|z_i - \bar z\|^2 \le "
     r"c_b\bar L^2\|x_t - \tilde x\|^2$ with $z_i = \nabla f_i(x_t) - \nabla f_i(\tilde x)$, where "
     r"$c_b = \frac1b$ with and $c_b = \frac{n-b}{b(n-1)} \le \frac1b$ without replacement",
-    assumptions=(components_smooth_in_square, SNAPSHOTS, unbiased_batches),
+    assumptions=(
+        components_smooth_in_square,
+        SNAPSHOTS,
+        start_in_set,
+        step_at_most_one,
+        unbiased_batches,
+    ),
     compare=_snapshot,
     tightness=r"Approached by two parabolas of opposite curvatures.  Where all $\nabla f_i$ differ "
     r"by constants only, the error is zero.",
