@@ -21,6 +21,7 @@ from grading import channel, wire
 from grading.check import check_set
 from grading.commands import main
 from grading.companion import split
+from grading.grade import exposed
 from grading.inbox import find, student_id
 from grading.leaks import find_leaks, secret_lines
 from grading.limits import Limits
@@ -418,6 +419,12 @@ def test_messages_of_another_form_close_the_channel() -> None:
         with pytest.raises(channel.ClosedError):
             channel.receive(one, limit=1000)
         one.close()
+
+
+def test_folders_that_students_code_can_read_are_named(tmp_path: Path) -> None:
+    assert exposed(tmp_path) == []
+    (line,) = exposed(Path("/usr/share/course"))
+    assert "move it elsewhere" in line
 
 
 # The private companion.
