@@ -53,7 +53,7 @@ PLAIN = [
 ]
 
 
-@pytest.mark.parametrize("value", PLAIN, ids=repr)
+@pytest.mark.parametrize("value", PLAIN)
 def test_plain_values_survive(value: object) -> None:
     back = wire.decode(wire.encode(value))
     assert type(back) is type(value)
@@ -74,7 +74,7 @@ def test_nan_and_subclasses_become_plain() -> None:
     assert type(wire.decode(wire.encode(np.matrix([[1]])))) is np.ndarray
 
 
-@pytest.mark.parametrize("value", [{1}, object(), len, np.array([None]), b"x", iter([])], ids=repr)
+@pytest.mark.parametrize("value", [{1}, object(), len, np.array([None]), b"x", iter([])])
 def test_other_values_are_refused(value: object) -> None:
     with pytest.raises(wire.NotPlainError, match="plain data"):
         wire.encode(value)
