@@ -34,14 +34,13 @@ unexport PYTHONPATH PYTHONHOME
 
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help book test env lint check execute pages serve lock vendor measure clean \
-        assignment grade marking mutants companion
+.PHONY: help book test env lint check execute pages serve lock vendor measure clean assignment grade marking mutants companion
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  make book REPOSITORY=https://host/you/fork BRANCH=main"
-	@echo "                  adds launch and source buttons for that repository"
+	@echo "                   adds launch and source buttons for that repository"
 	@echo "  STRICT=1 or CI=true makes a check that cannot run a failure"
 
 # The environment is made anew when the lock file changes, and the project is installed again when
