@@ -11,6 +11,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
 
+import nbformat
 import pytest
 
 from sgdnotes.theorems import ALL
@@ -242,3 +243,27 @@ def test_no_path_of_a_machine_and_no_address_of_a_registry() -> None:
         if (match := pattern.search(path.read_text("utf-8")))
     ]
     assert not found
+
+
+@pytest.mark.skipif(
+    not (ROOT / "exercises" / "source").exists(), reason="optional: a copy without problem sets"
+)
+def test_instructors_are_told_the_points_of_each_set() -> None:
+    """The table of problem sets names all sets, with all points and those given by hand."""
+    page = (ROOT / "book" / "instructors.md").read_text(encoding="utf-8")
+    told = {
+        name: (int(points), int(by_hand))
+        for name, points, by_hand in re.findall(
+            r"^\| (ps\d) .*?\| [^|]+\| (\d+) \| (\d+) \|", page, flags=re.MULTILINE
+        )
+    }
+    found = {}
+    for path in (ROOT / "exercises" / "source").glob("*/*.ipynb"):
+        cells = nbformat.read(path, as_version=4).cells
+        graded = [cell for cell in cells if cell.metadata.get("nbgrader", {}).get("grade")]
+        points = [(cell.cell_type, cell.metadata.nbgrader.points) for cell in graded]
+        found[path.stem] = (
+            sum(worth for _, worth in points),
+            sum(worth for kind, worth in points if kind == "markdown"),
+        )
+    assert told == found
