@@ -34,14 +34,13 @@ unexport PYTHONPATH PYTHONHOME
 
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help book test env lint check execute pages serve lock vendor measure clean \
-        assignment grade mutants companion
+.PHONY: help book test env lint check execute pages serve lock vendor measure clean assignment grade marking mutants companion
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  make book REPOSITORY=https://host/you/fork BRANCH=main"
-	@echo "                  adds launch and source buttons for that repository"
+	@echo "                   adds launch and source buttons for that repository"
 	@echo "  STRICT=1 or CI=true makes a check that cannot run a failure"
 
 # The environment is made anew when the lock file changes, and the project is installed again when
@@ -117,6 +116,10 @@ grade: env ## grade what came back: PS=ps1 SUBMISSIONS=folder [DUE=...] [LATE=..
 	@$(if $(and $(PS),$(SUBMISSIONS)),,echo "Say what to grade: make grade PS=ps1 SUBMISSIONS=folder"; exit 2;) \
 	$(GRADING) grade $(DECIDED) --jobs "$(JOBS)" $(if $(TIMEOUT),--timeout "$(TIMEOUT)") \
 	  $(if $(TOTAL),--total "$(TOTAL)") $(if $(MEMORY),--memory "$(MEMORY)") "$(SUBMISSIONS)"
+
+marking: env ## open nbgrader's form to mark written answers by hand, in the browser
+	@cd "$(COURSE)" && PATH="$(abspath $(BIN)):$$PATH" "$(abspath $(BIN))/python" -m jupyter_server \
+	  --ServerApp.default_url=/formgrader --ServerApp.open_browser=True
 
 mutants: env ## try right and wrong solutions on the tests of the problem sets: [PS=ps1]
 	@$(GRADING) check --exercises "$(EXERCISES)" $(PS)

@@ -23,7 +23,17 @@ def _not_run(config: pytest.Config) -> Iterator[tuple[str, str]]:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """List what was not run, by name and reason."""
+    """List what tests measured, and what was not run, by name and reason."""
+    measured = [
+        str(value)
+        for report in terminalreporter.stats.get("passed", [])
+        for name, value in report.user_properties
+        if name == "measured"
+    ]
+    if measured:
+        terminalreporter.section("measured")
+        for line in measured:
+            terminalreporter.line(line)
     skipped = sorted(_not_run(config))
     if skipped:
         terminalreporter.section("not run" + (", which is a failure here" if STRICT else ""))

@@ -25,7 +25,7 @@ from .notebook import EXERCISES, ProblemSet
 from .replay import Replay
 
 CONFIGURATION = """\
-# Read by nbgrader when it is run in this folder, `nbgrader formgrader` for example.
+# Read by nbgrader and by Jupyter's form for marking when they are started in this folder.
 import sys
 
 sys.path.insert(0, {exercises!r})

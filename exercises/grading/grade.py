@@ -32,6 +32,7 @@ from .replay import Replay
 from .submission import NotRunError, Pool, Result, run_notebook
 
 FEW = 3
+_CAUSE = re.compile(r"\s*[\w.]+(Error|Exception|Entry|Warning)\b.*:")
 _GUARDS = {
     "files": "This system has no Landlock: students' code can read files, and write yours.",
     "processes and network": "This system has no filter of system calls: students' code can start "
@@ -246,7 +247,7 @@ def _enter(
             if done["success"]:
                 _settle(course, name, student, settled)
             else:
-                rows[student].remarks.append(f"nbgrader failed: {_last_line(done)}")
+                rows[student].remarks.append(f"nbgrader failed: {_cause(done)}")
         # All pages in one go are faster, but a few are not worth those of everyone.
         for chosen in [None] if len(results) > FEW else list(results):
             api.generate_feedback(name, chosen)
@@ -260,9 +261,11 @@ def _enter(
         Replay.results.pop((name, student), None)
 
 
-def _last_line(done: dict[str, Any]) -> str:
-    """Return the last line of what nbgrader said about a failure."""
-    return (str(done.get("error") or done.get("log", "")).strip().splitlines() or ["?"])[-1]
+def _cause(done: dict[str, Any]) -> str:
+    """Return what nbgrader says was the cause of a failure, in one line."""
+    lines = f"{done.get('error', '')}\n{done.get('log', '')}".splitlines()
+    causes = [line.strip() for line in lines if _CAUSE.match(line) and "NbGraderExc" not in line]
+    return causes[-1] if causes else "see its log"
 
 
 def _settled(course: Course, name: str, student: str) -> set[str]:

@@ -53,18 +53,28 @@ def read_marks(database: Path, name: str, order: Sequence[str]) -> list[Row]:
             grades = {
                 grade.name: grade for notebook in submission.notebooks for grade in notebook.grades
             }
+            # What nbgrader failed on is in the grade book too, with nothing entered.
+            is_graded = any(
+                grade.auto_score is not None or grade.manual_score is not None
+                for grade in grades.values()
+            )
             penalty = sum(book.late_submission_penalty or 0.0 for book in submission.notebooks)
             rows.append(
                 Row(
                     student=submission.student.id,
-                    scores={test: float(grades[test].score) for test in order if test in grades},
-                    total=float(submission.score) - penalty,
+                    scores={
+                        test: float(grades[test].score)
+                        for test in order
+                        if is_graded and test in grades
+                    },
+                    total=float(submission.score) - penalty if is_graded else None,
                     penalty=penalty,
                     submitted=f"{submission.timestamp:%Y-%m-%d %H:%M}"
                     if submission.timestamp
                     else "",
                     late=float(submission.total_seconds_late),
-                    to_read=sum(bool(grade.needs_manual_grade) for grade in grades.values()),
+                    to_read=is_graded
+                    * sum(bool(grade.needs_manual_grade) for grade in grades.values()),
                 )
             )
     return sorted(rows, key=lambda row: row.student)

@@ -131,10 +131,13 @@ def start(budget: int) -> Shell:
     return shell
 
 
-def run(shell: Shell, source: str) -> list[dict[str, Any]]:
-    """Run one cell and return its outputs in the form of notebooks, its errors included."""
+def run(shell: Shell, source: str, silent: bool = False) -> list[dict[str, Any]]:
+    """Run one cell and return its outputs in the form of notebooks, its errors included.
+
+    A silent cell does not show its last value, which saves drawing a picture that nobody sees.
+    """
     try:
-        shell.run_cell(source, store_history=True)  # type: ignore[no-untyped-call]
+        shell.run_cell(source, store_history=True, silent=silent)  # type: ignore[no-untyped-call]
     except BaseException as error:  # the shell itself was broken by what ran in it
         shell.outputs.error(type(error).__name__, str(error), [])
     items = shell.outputs.take()

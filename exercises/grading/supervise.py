@@ -78,7 +78,7 @@ class _Run:
     def everything(self, job: dict[str, Any]) -> dict[str, Any]:
         self.tests.ready()
         for source in job["locked"]:
-            header, _ = self.tests.ask({"do": "run", "source": source})
+            header, _ = self.tests.ask({"do": "run", "source": source, "silent": True})
             if failure := _failure(header["outputs"]):
                 raise RuntimeError(f"a locked cell of the problem set failed: {failure}")
         missing, late, cells = [], [], []

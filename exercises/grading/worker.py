@@ -89,7 +89,9 @@ class Worker:
             try:
                 self.is_busy = True
                 if header["do"] == "run":
-                    answer["outputs"] = shell.run(self.shell, header["source"])
+                    answer["outputs"] = shell.run(
+                        self.shell, header["source"], header.get("silent", False)
+                    )
                 elif header["do"] == "call":
                     data = calls.serve(self.shell.user_ns, header["name"], payload)
                 elif header["do"] == "value":

@@ -113,14 +113,15 @@ for file in {files!r}:
     attempt("remove", lambda: os.remove(file))
     attempt("mode", lambda: os.chmod(file, 0o777))
     attempt("time", lambda: os.utime(file, (0, 0)))
-attempt("make", lambda: pathlib.Path({places!r}[0], "hostile").write_text("hostile"))
-attempt("own name", lambda: os.symlink({files!r}[0], "link") or open("link").read())
-attempt("start", lambda: subprocess.Popen(["sleep", "1000"]))
-attempt("fork", lambda: os.fork() or os.execvp("sleep", ["sleep", "1000"]))
-attempt("signal", lambda: os.kill(os.getppid(), signal.SIGTERM))
-attempt("memory of another", lambda: open(f"/proc/{{os.getppid()}}/mem", "rb"))
-attempt("network", lambda: socket.create_connection(("127.0.0.1", 9), timeout=1))
-attempt("limits", lambda: resource.setrlimit(resource.RLIMIT_AS, (-1, -1)))
+if {files!r}:
+    attempt("make", lambda: pathlib.Path({places!r}[0], "hostile").write_text("hostile"))
+    attempt("own name", lambda: os.symlink({files!r}[0], "link") or open("link").read())
+    attempt("start", lambda: subprocess.Popen(["sleep", "1000"]))
+    attempt("fork", lambda: os.fork() or os.execvp("sleep", ["sleep", "1000"]))
+    attempt("signal", lambda: os.kill(os.getppid(), signal.SIGTERM))
+    attempt("memory of another", lambda: open(f"/proc/{{os.getppid()}}/mem", "rb"))
+    attempt("network", lambda: socket.create_connection(("127.0.0.1", 9), timeout=1))
+    attempt("limits", lambda: resource.setrlimit(resource.RLIMIT_AS, (-1, -1)))
 """
 HOSTILE_LAST = "print(FOUND)\nprint('secret', sorted(os.environ))"
 

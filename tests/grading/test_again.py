@@ -16,6 +16,7 @@ from grading.course import Course
 from grading.grade import Report, grade
 from grading.late import check_policy, penalty
 from grading.notebook import ProblemSet
+from grading.replay import Replay
 from nbgrader.api import Gradebook
 
 RIGHT = {"ps0-task1": submissions.RIGHT_1, "ps0-task2": submissions.RIGHT_2}
@@ -189,3 +190,24 @@ def test_a_student_version_that_shows_a_solution_is_refused(tmp_path: Path) -> N
     extra.write_text("total = 0.0  # solution-of-task-one\n", "utf-8")
     with pytest.raises(ValueError, match="must not be handed out, it shows:\ntotal = 0"):
         assign(course, "ps0")
+
+
+def test_what_nbgrader_fails_on_has_no_marks_and_a_line(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox = hand_in(course, "anna", RIGHT)
+    hand_in(course, "berta", RIGHT)
+
+    def fail(self: Replay, notebook: object, resources: dict[str, dict[str, str]]) -> object:
+        if resources["nbgrader"]["student"] == "anna":
+            raise LookupError("nothing: here")
+        return preprocess(self, notebook, resources)
+
+    preprocess = Replay.preprocess
+    monkeypatch.setattr(Replay, "preprocess", fail)
+    anna, berta = run(course, inbox).rows
+    assert (anna.total, anna.scores) == (None, {})
+    assert anna.remarks[0] == "nbgrader failed: LookupError: nothing: here"
+    assert berta.total == 7
+    monkeypatch.undo()
+    assert [row.total for row in run(course, inbox).rows] == [7, 7]

@@ -21,6 +21,7 @@ from grading import channel, wire
 from grading.check import check_set
 from grading.commands import main
 from grading.companion import split
+from grading.grade import exposed
 from grading.inbox import find, student_id
 from grading.leaks import find_leaks, secret_lines
 from grading.limits import Limits
@@ -52,7 +53,7 @@ PLAIN = [
 ]
 
 
-@pytest.mark.parametrize("value", PLAIN, ids=repr)
+@pytest.mark.parametrize("value", PLAIN)
 def test_plain_values_survive(value: object) -> None:
     back = wire.decode(wire.encode(value))
     assert type(back) is type(value)
@@ -73,7 +74,7 @@ def test_nan_and_subclasses_become_plain() -> None:
     assert type(wire.decode(wire.encode(np.matrix([[1]])))) is np.ndarray
 
 
-@pytest.mark.parametrize("value", [{1}, object(), len, np.array([None]), b"x", iter([])], ids=repr)
+@pytest.mark.parametrize("value", [{1}, object(), len, np.array([None]), b"x", iter([])])
 def test_other_values_are_refused(value: object) -> None:
     with pytest.raises(wire.NotPlainError, match="plain data"):
         wire.encode(value)
@@ -418,6 +419,12 @@ def test_messages_of_another_form_close_the_channel() -> None:
         with pytest.raises(channel.ClosedError):
             channel.receive(one, limit=1000)
         one.close()
+
+
+def test_folders_that_students_code_can_read_are_named(tmp_path: Path) -> None:
+    assert exposed(tmp_path) == []
+    (line,) = exposed(Path("/usr/share/course"))
+    assert "move it elsewhere" in line
 
 
 # The private companion.
