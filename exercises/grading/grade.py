@@ -24,7 +24,7 @@ from .feedback import make_offline
 from .inbox import Submission, find, parse_time
 from .late import check_policy
 from .limits import Limits
-from .marks import Row, export, read_marks, table, write_csv
+from .marks import Row, export, one_line, read_marks, table, write_csv
 from .mend import Mended, UnreadableError, mend
 from .notebook import ProblemSet, grade_id, points
 from .process import readable_paths
@@ -117,7 +117,7 @@ def grade(
     export(course.folder("gradebook.db"), course.folder("marks", "nbgrader.csv"))
     shown = sorted(rows.values(), key=lambda row: row.student)
     lines = [table(shown, most, {test: column(test, name) for test in most}), ""]
-    lines += [f"Not looked at: {', '.join(left)}"] if left else []
+    lines += [f"Not looked at: {one_line(', '.join(left))}"] if left else []
     lacking = {guard for result in results.values() for guard in result.missing}
     if results:
         lines += exposed(course.root, course.exercises, folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -108,7 +109,7 @@ def _from_folder(folder: Path, name: str) -> Submission:
         if len(notebooks) > 1:
             remarks.append(f"{len(notebooks)} notebooks, the others not looked at")
     else:
-        files = sorted(path.name for path in folder.rglob("*") if path.is_file())
+        files = sorted(path.name for path in _files(folder))
         what = f"only {', '.join(files[:3])}" if files else "the folder is empty"
         return Submission(student, None, None, [f"no notebook: {what}"])
     time, remark = _time(path, folder)
@@ -116,12 +117,17 @@ def _from_folder(folder: Path, name: str) -> Submission:
 
 
 def _notebooks(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        inside = path.relative_to(folder)
-        if any(_HIDDEN.match(part) for part in inside.parts) or len(inside.parts) > 3:
-            continue
-        if path.suffix.lower() == ".ipynb" and path.is_file() and not path.is_symlink():
-            yield path
+    return (path for path in _files(folder) if path.suffix.lower() == ".ipynb")
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Give the files in a folder and two levels below; links are not followed."""
+    for place, folders, files in os.walk(folder):
+        is_deep = len(Path(place).relative_to(folder).parts) == 2
+        folders[:] = [] if is_deep else [name for name in folders if not _HIDDEN.match(name)]
+        for path in (Path(place, name) for name in files if not _HIDDEN.match(name)):
+            if path.is_file() and not path.is_symlink():
+                yield path
 
 
 def _time(path: Path, folder: Path) -> tuple[datetime, list[str]]:
@@ -146,13 +152,17 @@ def parse_time(text: str) -> datetime:
     text = re.sub(r" (UTC|GMT|Z)$", "+00:00", text.strip())
     try:
         time = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"a time looks like '2027-03-01 23:59', got {text!r}") from None
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+        time = (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        time = datetime.min
+    if not 1970 <= time.year < 9999:
+        raise ValueError(f"a time looks like '2027-03-01 23:59', got {text!r}")
+    return time
 
 
 def _modified(path: Path) -> datetime:
-    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    # An archive may hold any number here, and not every number is a date.
+    return datetime.fromtimestamp(min(max(path.stat().st_mtime, 0), 2**32), UTC)
 
 
 def _newer(old: Submission, new: Submission) -> Submission:

@@ -101,7 +101,8 @@ def write_csv(path: Path, rows: Iterable[Row], most: Mapping[str, float]) -> Non
         for row in rows:
             marks = [number(row.scores.get(test)) for test in most]
             rest = [number(row.total), number(sum(most.values())), number(row.penalty)]
-            rest += [row.submitted, number(row.late), str(row.to_read), "; ".join(row.remarks)]
+            remarks = one_line("; ".join(row.remarks))
+            rest += [row.submitted, number(row.late), str(row.to_read), remarks]
             writer.writerow([row.student, *marks, *rest])
 
 
@@ -110,6 +111,11 @@ def export(database: Path, path: Path) -> None:
     plugin = CsvExportPlugin(to=str(path))
     with Gradebook(f"sqlite:///{database}") as gradebook:
         plugin.export(gradebook)
+
+
+def one_line(text: str) -> str:
+    """Return text with nothing in it that moves a terminal's cursor, for example a line's end."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def number(value: float | None) -> str:
@@ -142,7 +148,7 @@ def table(rows: Iterable[Row], most: Mapping[str, float], tasks: Mapping[str, st
     for row in rows:
         remarks = "; ".join([*row.remarks, *([f"{row.to_read} to read"] if row.to_read else [])])
         total = "-" if row.total is None else number(row.total)
-        lines.append([row.student, *by_task(row.scores), total, remarks])
+        lines.append([row.student, *by_task(row.scores), total, one_line(remarks)])
     widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
     return "\n".join(
         "  ".join(

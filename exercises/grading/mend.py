@@ -20,6 +20,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from .notebook import bound_names, grade_id, role
 
 MAX_BYTES = 30_000_000
+# What follows is several times what a set needs; colouring strange code takes quadratic time.
+MAX_CELLS, MAX_CELL, MAX_TEXT = 500, 20_000, 300_000
 GONE = "# The answer to {name} was missing from the notebook that was submitted."
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 
@@ -68,14 +70,20 @@ def parse(data: bytes) -> tuple[NotebookNode, list[str]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if version == 4:
-                notebook = nbformat.from_dict(content)
-            else:
-                notebook = nbformat.reads(json.dumps(content), as_version=4)
-        cells = [_cell(cell) for cell in notebook.cells]
-        language = _language(notebook)
+            if version < 4:
+                content = nbformat.reads(json.dumps(content), as_version=4)
+        cells = [_cell(cell) for cell in content["cells"]]
+        language = _language(content["metadata"])
     except Exception as error:  # the converters raise anything when the content is strange
         raise UnreadableError(f"not a notebook: {type(error).__name__} in reading it") from None
+    lengths = [len(cell.source) for cell in cells]
+    if len(cells) > MAX_CELLS:
+        raise UnreadableError(f"the notebook has more than {MAX_CELLS} cells")
+    if max(lengths, default=0) > MAX_CELL or sum(lengths) > MAX_TEXT:
+        raise UnreadableError(
+            f"the notebook has a cell of more than {MAX_CELL} or cells of more than {MAX_TEXT} "
+            "characters"
+        )
     notebook = _notebook(cells)
     remarks = [] if version == 4 else [f"old notebook format {version}, converted"]
     if language:
@@ -83,16 +91,16 @@ def parse(data: bytes) -> tuple[NotebookNode, list[str]]:
     return notebook, remarks
 
 
-def _language(notebook: NotebookNode) -> str:
+def _language(metadata: dict[str, Any]) -> str:
     """Return the kernel that a notebook names if it is not a Python 3, else ""."""
-    spec, info = (notebook.metadata.get(name) or {} for name in ("kernelspec", "language_info"))
+    spec, info = (metadata.get(name) or {} for name in ("kernelspec", "language_info"))
     name = str(spec.get("name", "python3"))[:40]
     language = str(spec.get("language", info.get("name", "python"))).lower()
     is_python_3 = not str(info.get("version", "3")).startswith("2") and name != "python2"
     return "" if language == "python" and is_python_3 else name
 
 
-def _cell(cell: NotebookNode) -> NotebookNode:
+def _cell(cell: dict[str, Any]) -> NotebookNode:
     """Return a new cell with the source and the grade_id of a strange one, and nothing else."""
     source = cell.get("source", "")
     source = source if isinstance(source, str) else "".join(map(str, source))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import Any
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
 MAX_OUTPUTS = 200
+# Colours and other orders to a terminal: a page needs none, and thousands make it slow to build.
+_ORDERS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _PICTURES = ("image/png", "image/jpeg")
 
 
@@ -34,7 +37,7 @@ def clean(items: Any, secrets: dict[str, str] | None = None) -> list[NotebookNod
 
 
 def _text(value: Any, secrets: dict[str, str]) -> str:
-    text = value if isinstance(value, str) else ""
+    text = _ORDERS.sub("", value) if isinstance(value, str) else ""
     for secret, shown in secrets.items():
         text = text.replace(secret, shown)
     return text.encode("utf-8", "replace").decode()
@@ -74,7 +77,8 @@ def _data(data: dict[Any, Any], secrets: dict[str, str]) -> dict[str, str]:
                 content = base64.b64decode(encoded)
             except (binascii.Error, ValueError):
                 continue
-            shown[mime] = base64.b64encode(content).decode()
+            if content:
+                shown[mime] = base64.b64encode(content).decode()
     return shown
 
 

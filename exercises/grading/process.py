@@ -12,6 +12,7 @@ import shutil
 import signal
 import site
 import socket
+import stat
 import subprocess
 import sys
 import sysconfig
@@ -29,6 +30,7 @@ from .limits import GUARDS, Limits
 PATIENCE = 3.0
 TICK = 0.4
 MAX_FILES = 5000
+MAX_THREADS = 200
 _SUBREAPER = 36
 Relay = Callable[[dict[str, Any], bytes], bytes]
 
@@ -53,6 +55,13 @@ def kill_all(processes: Sequence[psutil.Process]) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(processes, timeout=2)
+
+
+def kill_family(number: int) -> None:
+    """End a process and all that descends from it."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(number)
+        kill_all([*process.children(recursive=True), process])
 
 
 def kill_descendants(spared: psutil.Process | None = None) -> None:
@@ -106,6 +115,18 @@ def usage(folder: Path) -> tuple[int, int]:
         except OSError:
             files += MAX_FILES
     return files, size
+
+
+def nameless_bytes(process: int) -> int:
+    """Return the length of all files that a process removed but holds open, where that is shown."""
+    size = 0
+    with contextlib.suppress(OSError), os.scandir(f"/proc/{process}/fd") as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                status = entry.stat()
+                if stat.S_ISREG(status.st_mode) and status.st_nlink == 0:
+                    size += status.st_size
+    return size
 
 
 def environment(home: Path, packages: Path) -> dict[str, str]:
@@ -328,10 +349,11 @@ class Process:
                 if time.monotonic() - self._looked > TICK:
                     self._look()
                     self._looked = time.monotonic()
-                if select.select([self.end], [], [], TICK)[0]:
-                    return
+                # First the time: a process that sends byte after byte is always readable.
                 if time.monotonic() > until:
                     raise TimedOutError
+                if select.select([self.end], [], [], TICK)[0]:
+                    return
 
         if self.ended:
             raise EndedError(self.ended)
@@ -354,14 +376,18 @@ class Process:
         try:
             family = [self.process, *self.process.children(recursive=True)]
             memory = sum(member.memory_info().rss for member in family)
+            threads = sum(member.num_threads() for member in family)
         except psutil.NoSuchProcess:
             return
         files, disk = usage(self.home)
+        disk += sum(nameless_bytes(member.pid) for member in family)
         reason = ""
         if memory > self.limits.memory_bytes:
             reason = f"it used more than {self.limits.memory:g} GB of memory"
         elif len(family) > self.limits.descendants + 1:
             reason = f"it started more than {self.limits.descendants} processes"
+        elif threads > MAX_THREADS:
+            reason = f"it started more than {MAX_THREADS} threads"
         elif files > MAX_FILES:
             reason = f"it made more than {MAX_FILES} files and folders"
         elif disk > self.limits.disk:
@@ -398,8 +424,6 @@ class Process:
         """End the process and its group."""
         self.ended = self.ended or reason or "it was ended"
         if self.process is not None:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                family = [*self.process.children(recursive=True), self.process]
-                kill_all(family)
+            kill_family(self.process.pid)
         self.end.close()
         self.errors.close()

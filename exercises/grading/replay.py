@@ -14,14 +14,14 @@ from nbgrader.preprocessors import (
 )
 
 from .outputs import clean
-from .submission import Result, run_notebook
+from .submission import Result
 
 
 class Replay(NbGraderPreprocessor):  # type: ignore[misc]
     """Stands where nbgrader's Execute stands, so that nothing is ever executed there.
 
-    When nbgrader's own programs grade a submission that was not run, it is run here, protected in
-    the same way.
+    A submission that was not run beforehand is refused: only `make grade` knows the set's own
+    cells, and a notebook that a student made must not say what runs outside the sandbox.
     """
 
     results: ClassVar[dict[tuple[str, str], Result]] = {}
@@ -44,7 +44,10 @@ class Replay(NbGraderPreprocessor):  # type: ignore[misc]
         names = resources["nbgrader"]
         result = self.results.get((names["assignment"], names["student"]))
         if result is None:
-            result = run_notebook(notebook)
+            raise RuntimeError(
+                f"{names['student']}, {names['assignment']}: nothing was run. Submissions are "
+                "graded by make grade, not by nbgrader's own commands and buttons"
+            )
         for index, outputs in enumerate(result.outputs):
             if notebook.cells[index].cell_type == "code":
                 notebook.cells[index].outputs = clean(outputs, result.secrets)

@@ -65,6 +65,7 @@ _REFUSED: dict[str, tuple[int, int]] = {
     "setxattrat": (463, 463),
     "removexattrat": (466, 466),
     "file_setattr": (469, 469),
+    "truncate": (76, 45),
     "open_by_handle_at": (304, 265),
     "mknod": (133, 0),
     "mknodat": (259, 33),
@@ -116,6 +117,10 @@ _REFUSED: dict[str, tuple[int, int]] = {
 }
 _CLONE, _CLONE3, _KILL, _TGKILL, _PRLIMIT = (56, 220), (435, 435), (62, 129), (234, 131), (302, 261)
 _CLONE_THREAD = 0x10000
+# Orders to a file by which the kernel would send signals to whom the caller names, or type for him.
+_FCNTL, _IOCTL = (72, 25), (16, 29)
+_SET_OWNER, _SET_SIGNAL, _SET_ANY_OWNER = 8, 10, 15
+_SET_FILE_OWNER, _SET_SOCKET_OWNER, _TYPE = 0x8901, 0x8902, 0x5412
 _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -173,6 +178,11 @@ def _code(pid: int, column: int, architecture: int) -> bytes:
     def argument(index: int, test: int, value: int, half: int = 0) -> bytes:
         return op(_LOAD, _ARGUMENTS + 8 * index + 4 * half) + op(test, value, 1, 0) + refuse
 
+    def unless(number: int, *orders: int) -> bytes:
+        body = op(_LOAD, _ARGUMENTS + 8)
+        body += b"".join(op(_EQUAL, order, 0, 1) + refuse for order in orders) + allow
+        return op(_EQUAL, number, 0, len(body) // 8) + body
+
     parts = [
         op(_LOAD, _ARCHITECTURE),
         op(_EQUAL, architecture, 1, 0),
@@ -190,6 +200,8 @@ def _code(pid: int, column: int, architecture: int) -> bytes:
         only_if(_CLONE[column], argument(0, _ANY_BIT, _CLONE_THREAD)),
         only_if(_KILL[column], argument(0, _EQUAL, pid)),
         only_if(_TGKILL[column], argument(0, _EQUAL, pid)),
+        unless(_FCNTL[column], _SET_OWNER, _SET_SIGNAL, _SET_ANY_OWNER),
+        unless(_IOCTL[column], _SET_FILE_OWNER, _SET_SOCKET_OWNER, _TYPE),
         # Reading the limits is harmless, setting them is not.
         only_if(
             _PRLIMIT[column],

@@ -18,7 +18,7 @@ from nbformat import NotebookNode
 
 from .limits import Limits
 from .notebook import EXERCISES, ProblemSet, bound_names, grade_id, role
-from .process import library
+from .process import kill_family, library
 
 GRACE = 120.0
 HOME = Path.home()
@@ -181,13 +181,13 @@ class Pool:
             process = self._start()
         assert process.stdin is not None
         assert process.stdout is not None
-        timer = threading.Timer(limits.total + GRACE, process.kill)
+        timer = threading.Timer(limits.total + GRACE, kill_family, [process.pid])
         timer.start()
         try:
             process.stdin.write(json.dumps(job) + "\n")
             process.stdin.flush()
             result: dict[str, Any] = json.loads(process.stdout.readline())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             process.kill()
             process.wait()
             raise NotRunError("the process that supervises it ended") from None

@@ -27,6 +27,8 @@ from .process import (
 )
 
 Output = dict[str, Any]
+# Errors come on top of what a shell may show, and a hostile process does not count at all.
+ROOM = 4
 
 
 def run(job: dict[str, Any], stable: Stable) -> dict[str, Any]:
@@ -67,6 +69,7 @@ def run(job: dict[str, Any], stable: Stable) -> dict[str, Any]:
 class _Run:
     def __init__(self, folder: Path, stable: Stable, limits: Limits, guards: Sequence[str]) -> None:
         self.limits = limits
+        self.room = ROOM * limits.output
         self.deadline = time.monotonic() + limits.total
         self.student = Process(folder / "student", stable, limits, self.deadline, True, guards)
         # The tests may go on for a moment after the student's process was stopped.
@@ -124,7 +127,12 @@ class _Run:
                 _error("ProcessEnded", f"The process of the notebook ended: {self.why}.")
             ], False
         outputs = header.get("outputs")
-        return (outputs if isinstance(outputs, list) else []), False
+        if not isinstance(outputs, list) or not _is_shallow(outputs):
+            return [], False
+        self.room -= len(json.dumps(outputs))
+        if self.room < 0:
+            outputs = [_error("TooMuch", "The notebook shows too much: the rest is left out.")]
+        return outputs, False
 
     @property
     def why(self) -> str:
@@ -144,6 +152,12 @@ class _Run:
         return answer
 
 
+def _is_shallow(value: Any, levels: int = 6) -> bool:
+    """Return whether a value is nested no deeper than outputs are, so that any program reads it."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels > 0 and all(_is_shallow(item, levels - 1) for item in inner)
+
+
 def _failure(outputs: list[Output]) -> str:
     errors = [output for output in outputs if output["output_type"] == "error"]
     return f"{errors[0]['ename']}: {errors[0]['evalue']}" if errors else ""
@@ -156,6 +170,9 @@ def _error(name: str, text: str, notes: list[str] | None = None) -> Output:
 
 def _brief(output: Output) -> Output:
     """Keep of a failed test what the student should read, not the lines of hidden tests."""
+    if output["output_type"] == "stream":
+        # nbgrader takes what a test wrote to stderr, a warning for example, for its failure.
+        return {**output, "name": "stdout"}
     if output["output_type"] != "error":
         return output
     notes = [line for line in output["traceback"] if line.startswith("in `")]
@@ -171,10 +188,10 @@ def main() -> None:
         try:
             for line in sys.stdin:
                 try:
-                    result = run(json.loads(line), stable)
+                    result = json.dumps(run(json.loads(line), stable))
                 except RuntimeError as error:
-                    result = {"failed": str(error)}
-                print(json.dumps(result), flush=True)
+                    result = json.dumps({"failed": str(error)})
+                print(result, flush=True)
         finally:
             kill_descendants()
 

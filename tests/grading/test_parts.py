@@ -28,6 +28,7 @@ from grading.limits import Limits
 from grading.mend import UnreadableError, mend
 from grading.notebook import ProblemSet, blank, bound_names, grade_id, role
 from grading.percent import read_replacements
+from grading.replay import Replay
 from grading.submission import NotRunError, Pool, Result, run_notebook
 
 PLAIN = [
@@ -453,3 +454,9 @@ def test_the_program_names_no_folder_of_this_machine() -> None:
         assert "/home/" not in path.read_text("utf-8")
     assert grade_id(tiny.source_notebook().cells[0]) == ""
     assert submissions.RIGHT_1
+
+
+def test_nothing_is_run_that_make_grade_did_not_run() -> None:
+    resources = {"nbgrader": {"assignment": "ps0", "student": "anna"}}
+    with pytest.raises(RuntimeError, match=r"anna, ps0: nothing was run.*make grade"):
+        Replay().preprocess(tiny.source_notebook(), resources)
