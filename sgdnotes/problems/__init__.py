@@ -7,6 +7,15 @@ from sgdnotes.problems.base import (
     check_objective,
     check_problem,
 )
+from sgdnotes.problems.classifiers import (
+    Block,
+    Convolution,
+    Network,
+    NetworkClassifier,
+    check_classes,
+    cross_entropy,
+    cross_entropy_slope,
+)
 from sgdnotes.problems.kinks import cantor, reverse_huber
 from sgdnotes.problems.landscapes import (
     Landscape,
@@ -58,7 +67,9 @@ from sgdnotes.problems.wells import (
 )
 
 __all__ = [
+    "Block",
     "ConstrainedProblem",
+    "Convolution",
     "DeterministicQuadratic",
     "FiniteSum",
     "GaussianLeastSquares",
@@ -68,6 +79,8 @@ __all__ = [
     "LeastSquares",
     "LinearModel",
     "LogisticRegression",
+    "Network",
+    "NetworkClassifier",
     "NormalMedian",
     "Objective",
     "PiecewiseLinearModel",
@@ -85,8 +98,11 @@ __all__ = [
     "WellInBowl",
     "absolute",
     "cantor",
+    "check_classes",
     "check_objective",
     "check_problem",
+    "cross_entropy",
+    "cross_entropy_slope",
     "double_well",
     "every_case",
     "exponential",
