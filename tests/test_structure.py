@@ -36,6 +36,7 @@ FLOORS: dict[str, int] = {
     "updates": 1,
     "moments": 2,
     "engine": 2,
+    "attacks": 3,
     "epochs": 3,
     "flow": 3,
     "methods": 3,
