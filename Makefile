@@ -24,7 +24,7 @@ unexport PYTHONPATH PYTHONHOME
 
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help book test env lint check execute pages serve lock vendor measure clean
+.PHONY: help book test env lint check execute pages serve lock vendor measure train clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -94,6 +94,9 @@ pages: env ## write the pages and pictures that are made from the library
 
 measure: env ## measure the timing tables that lectures plot
 	@$(BIN)/python tools/measure.py
+
+train: env ## train the classifiers of digits that lectures attack
+	@$(BIN)/python tools/train.py
 
 serve: book ## serve the book on this machine, port 8000
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000

@@ -16,6 +16,7 @@ from sgdnotes.problems.classifiers import (
     cross_entropy,
     cross_entropy_slope,
 )
+from sgdnotes.problems.digits import Digits, digits
 from sgdnotes.problems.kinks import cantor, reverse_huber
 from sgdnotes.problems.landscapes import (
     Landscape,
@@ -71,6 +72,7 @@ __all__ = [
     "ConstrainedProblem",
     "Convolution",
     "DeterministicQuadratic",
+    "Digits",
     "FiniteSum",
     "GaussianLeastSquares",
     "GaussianQuadratic",
@@ -103,6 +105,7 @@ __all__ = [
     "check_problem",
     "cross_entropy",
     "cross_entropy_slope",
+    "digits",
     "double_well",
     "every_case",
     "exponential",
