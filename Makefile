@@ -105,7 +105,8 @@ serve: book ## serve the book on this machine, port 8000
 lock: ## choose versions again and write requirements.lock
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	$(PYTHON) -m venv "$$folder" && "$$folder/bin/python" -m pip install --quiet uv && \
-	"$$folder/bin/uv" pip compile --quiet --universal --python-version 3.11 --all-extras \
+	"$$folder/bin/uv" pip compile --quiet --universal --python-version 3.11 \
+	  --extra lectures --extra book --extra grading --extra test \
 	  --upgrade --no-emit-index-url --no-emit-find-links --no-header pyproject.toml -o requirements.lock && \
 	echo "requirements.lock is written; now run make test"
 

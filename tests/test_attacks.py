@@ -29,7 +29,7 @@ from sgdnotes.attacks import (
     stands_still,
 )
 from sgdnotes.oracles import Minibatch
-from sgdnotes.problems import LeastSquares, Network
+from sgdnotes.problems import LeastSquares, Network, cross_entropy
 from sgdnotes.updates import GradientStep, HeavyBall
 
 NORMS = ["linf", "l2"]
@@ -171,6 +171,18 @@ def test_a_misread_image_is_preferred_to_one_of_larger_loss() -> None:
     assert result.predictions[0] == 1
     assert result.images[0, 0] == pytest.approx(0.3)
     assert result.loss[0] == pytest.approx(np.log(1 + 8 * np.exp(-0.01) + np.exp(-9)))
+
+
+def test_an_image_misread_as_it_is_stays_so() -> None:
+    # The label is 1, which is read above 0.5 only: not at the image, but at the random start.
+    rising = Linear(np.array([[1.0, 2.0]]), np.array([0.0, -0.5]))
+    start = LinfPerturbations([[0.4]], 0.6).random(np.random.default_rng(3))
+    assert start[0, 0] > 0.5
+    kept = pgd(rising, [[0.4]], [1], 0.6, steps=0, rng=3)
+    assert kept.success[0]
+    assert kept.clean_accuracy == kept.robust_accuracy == kept.predictions[0] == 0
+    np.testing.assert_array_equal(kept.images, [[0.4]])
+    np.testing.assert_array_equal(kept.loss, cross_entropy(rising.logits(start), np.array([1])))
 
 
 @pytest.mark.parametrize("name", ATTACKS)

@@ -174,7 +174,22 @@ def climb(
     sizes: Callable[[int], float] | float,
     decrease: float | None = None,
 ) -> AttackResult:
-    """Climb from `start`; with `decrease` halve the step `sizes` where the conditions hold."""
+    """Climb the losses of all images at once, and remember the best points.
+
+    Parameters
+    ----------
+    attacked : Attacked
+    nearby : Perturbations
+    start : ndarray of shape (n, pixels)
+    move : callable
+        ``(k, points, points before, gradients, sizes) -> next points``.
+    steps : int
+    sizes : float or callable
+        The step size, at first or as a function of the step.
+    decrease : float, optional
+        The share of steps that must raise the loss for the size to be kept at a checkpoint; when
+        omitted, sizes are as given.
+    """
     clean, _, clean_predictions = attacked(nearby.images, gradients=False)
     best = _Best(nearby.images, clean_predictions, attacked.labels)
     best.found_values = np.where(best.success, clean, -np.inf)
