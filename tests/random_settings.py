@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from random_attacks import ATTACKS
 from random_constrained import CONSTRAINED
 
 from sgdnotes.flow import FixedDesign, FlowBounds, stability_thresholds
@@ -1258,4 +1259,5 @@ GENERATORS: dict[str, Callable[[Rng], Any]] = {
     "prop-third-term": quiet_flow,
     "thm-oracle-tuning": tuning,
     **CONSTRAINED,
+    **ATTACKS,
 }

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from sgdnotes.theorems.attacks import (
+    AutoFWRun,
+    MarginAttack,
+    SignSteps,
+    auto_fw_reach,
+    linear_attack,
+    sign_oracle,
+)
 from sgdnotes.theorems.averaging import averaged_least_squares, averaging_limit
 from sgdnotes.theorems.base import (
     Assumption,
@@ -232,6 +240,9 @@ ALL: dict[str, Theorem[Any]] = {
         frozen,
         floor_of_decay,
         minimax,
+        sign_oracle,
+        linear_attack,
+        auto_fw_reach,
     )
 }
 
@@ -239,6 +250,7 @@ __all__ = [
     "ALL",
     "Assumption",
     "AssumptionError",
+    "AutoFWRun",
     "BatchChoice",
     "Claims",
     "Comparison",
@@ -257,6 +269,7 @@ __all__ = [
     "GradientFlowRun",
     "GrowingRun",
     "LocalDescent",
+    "MarginAttack",
     "MomentumRun",
     "OneStep",
     "OracleTuning",
@@ -265,6 +278,7 @@ __all__ = [
     "RiskComparison",
     "Sequences",
     "ShortStepRun",
+    "SignSteps",
     "Stationary",
     "StationaryEpochs",
     "StochasticRun",
@@ -272,6 +286,7 @@ __all__ = [
     "TwoSteps",
     "Verdict",
     "WorstCase",
+    "auto_fw_reach",
     "averaged_least_squares",
     "averaging_limit",
     "backtracking_rate",
@@ -313,6 +328,7 @@ __all__ = [
     "harmonic_growing_rate",
     "harmonic_rate",
     "least_squares_expansion",
+    "linear_attack",
     "lower_bound",
     "minibatch_variance",
     "minimax",
@@ -343,6 +359,7 @@ __all__ = [
     "sgd_pl_variance",
     "sgd_stability",
     "sgd_strongly_convex",
+    "sign_oracle",
     "smoothness_chain",
     "sorted_order",
     "step_decay_rate",
