@@ -638,15 +638,15 @@ def test_training_without_room_is_training() -> None:
 def test_training_is_on_attacked_images() -> None:
     rng = np.random.default_rng(1)
     problem = Network(rng.random((20, 4)), rng.integers(0, 3, 20), [5], classes=3)
-    x = problem.initial_weights(2, 3)
+    x = 5 * problem.initial_weights(2, 3)
     draw = rng.integers(0, 20, (3, 6))
-    oracle = AdversarialMinibatch(6, epsilon=0.1, inner_steps=4)
+    oracle = AdversarialMinibatch(6, epsilon=0.4, inner_steps=4)
     found, _ = oracle.gradient(problem, x, draw, None)
     for point, batch, gradient in zip(x, draw, found, strict=True):
         images, labels = problem.images[batch], problem.labels[batch]
         # The same ascent, whose last point need not be the best.
         seen = Watched(problem.classifier(point))
-        pgd(seen, images, labels, 0.1, steps=4, start="image")
+        pgd(seen, images, labels, 0.4, steps=4, start="image")
         attacked = seen.shown[-1][:6]
         wanted = Network(attacked, labels, [5], classes=3).gradient(point)
         np.testing.assert_allclose(gradient, wanted, rtol=1e-9, atol=1e-12)
