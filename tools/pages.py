@@ -43,6 +43,7 @@ from sgdnotes.schedules import (
 )
 from sgdnotes.theorems import (
     ALL,
+    AutoFWRun,
     BatchChoice,
     Claims,
     ConstrainedPoints,
@@ -58,6 +59,7 @@ from sgdnotes.theorems import (
     GradientFlowRun,
     GrowingRun,
     LocalDescent,
+    MarginAttack,
     MomentumRun,
     OneStep,
     OracleTuning,
@@ -66,6 +68,7 @@ from sgdnotes.theorems import (
     RiskComparison,
     Sequences,
     ShortStepRun,
+    SignSteps,
     Stationary,
     StationaryEpochs,
     StochasticRun,
@@ -74,6 +77,7 @@ from sgdnotes.theorems import (
     Verdict,
     WorstCase,
 )
+from sgdnotes.theorems.attacks import AffineClassifier, RectifiedClassifier
 from sgdnotes.theorems.shuffling import sorted_signs
 from sgdnotes.theorems.stochastic import descent_threshold
 from sgdnotes.updates import BacktrackingStep, HeavyBall, Nesterov
@@ -93,6 +97,7 @@ LECTURES = {
     "10": ("10-sde", "From SGD to a stochastic differential equation"),
     "11": ("11-implicit-regularisation", "Implicit regularisation"),
     "12": ("12-frank-wolfe", "Frank–Wolfe"),
+    "14": ("14-attacks", "Attacks"),
 }
 
 INTRODUCTION = """\
@@ -164,6 +169,8 @@ def settings() -> dict[str, Any]:
     doubling = {"batch_growth": 2.0, "batch_period": 2.0}
     halving = {"decay": 0.5, "decay_period": 10.0}
     harmonic = FrankWolfeRun(noisy, segment, steps=1000, step_size=power(1, 1), batch_size=16)
+    pixels = np.linspace(0.2, 0.8, 8)
+    affine = AffineClassifier(rng.normal(size=(4, 8)), rng.normal(size=4))
     return {
         "lem-smoothness-chain": Claims(fit),
         "prop-least-squares": Points(fit, points=cloud),
@@ -304,6 +311,13 @@ def settings() -> dict[str, Any]:
             claims={"decay": 0.5, "decay_period": 4000.0},
         ),
         "thm-sfw-minimax": WorstCase(1000, step_size=power(1, 1), batch_size=4),
+        "prop-sign-oracle": SignSteps(
+            pixels, 0.1, pixels + rng.uniform(-0.1, 0.1, (50, 8)), rng.normal(size=(50, 8)), 0.2
+        ),
+        "prop-linear-attack": MarginAttack(affine, pixels, 2, 0.1),
+        "prop-auto-fw": AutoFWRun(
+            RectifiedClassifier(affine.matrix, affine.offsets), pixels, 2, 0.1, step_size=0.25
+        ),
         "prop-gd-stability": LocalDescent(
             pit, steps=40, step_size=0.04, x0=narrow + 0.01, at=narrow
         ),

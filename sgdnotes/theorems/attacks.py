@@ -463,5 +463,4 @@ auto_fw_reach: Theorem[AutoFWRun] = Theorem(
             "A random start may be at the distance ε at once.",
         ),
     ),
-    references=("satoiiduka2025",),
 )
