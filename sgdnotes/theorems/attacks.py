@@ -70,7 +70,7 @@ class RectifiedClassifier(AffineClassifier):
 
 
 def corners(lower: FloatArray, upper: FloatArray) -> FloatArray:
-    """Return the corners of a box, shape ``(2**pixels, pixels)``."""
+    """Return the corners of the box from `lower` to `upper`, shape ``(2**pixels, pixels)``."""
     if len(lower) > MAX_PIXELS:
         raise ValueError(f"image: wanted at most {MAX_PIXELS} pixels, got {len(lower)}")
     return np.array(list(itertools.product(*np.stack([lower, upper], axis=1))))
