@@ -34,7 +34,8 @@ unexport PYTHONPATH PYTHONHOME
 
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help book test env lint check execute pages serve lock vendor measure clean assignment grade marking mutants companion
+.PHONY: help book test env lint check execute pages serve lock vendor measure train clean \
+        assignment grade marking mutants companion
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -105,6 +106,9 @@ pages: env ## write the pages and pictures that are made from the library
 measure: env ## measure the timing tables that lectures plot
 	@$(BIN)/python tools/measure.py
 
+train: env ## train the classifiers of digits that lectures attack
+	@$(BIN)/python tools/train.py
+
 serve: book ## serve the book on this machine, port 8000
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
 
@@ -132,7 +136,8 @@ companion: env ## split a public and a private copy off the repository: FOLDER=.
 lock: ## choose versions again and write requirements.lock
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	$(PYTHON) -m venv "$$folder" && "$$folder/bin/python" -m pip install --quiet uv && \
-	"$$folder/bin/uv" pip compile --quiet --universal --python-version 3.11 --all-extras \
+	"$$folder/bin/uv" pip compile --quiet --universal --python-version 3.11 \
+	  --extra lectures --extra book --extra grading --extra test \
 	  --upgrade --no-emit-index-url --no-emit-find-links --no-header pyproject.toml -o requirements.lock && \
 	echo "requirements.lock is written; now run make test"
 

@@ -1,8 +1,8 @@
 """SGD Notes: the companion library of an executable course on stochastic gradient methods.
 
 The names below are what a first reading needs; the rest lives in the modules `problems`,
-`sampling`, `schedules`, `oracles`, `updates`, `engine`, `methods`, `moments`, `exact`, `theorems`,
-`plots` and `widgets`, each built only on those before it.
+`sampling`, `schedules`, `oracles`, `updates`, `engine`, `methods`, `moments`, `exact`, `attacks`,
+`theorems`, `plots` and `widgets`, each built only on those before it.
 """
 
 from sgdnotes import schedules

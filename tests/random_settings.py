@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from random_attacks import ATTACKS
 from random_constrained import CONSTRAINED
 from random_zoo import ZOO
 
@@ -1260,4 +1261,5 @@ GENERATORS: dict[str, Callable[[Rng], Any]] = {
     "thm-oracle-tuning": tuning,
     **CONSTRAINED,
     **ZOO,
+    **ATTACKS,
 }

@@ -36,6 +36,8 @@ FLOORS: dict[str, int] = {
     "updates": 1,
     "moments": 2,
     "engine": 2,
+    "attacks": 3,
+    "torch_classifier": 3,
     "epochs": 3,
     "flow": 3,
     "methods": 3,
@@ -53,6 +55,7 @@ HEAVY = (
     "IPython",
     "ipywidgets",
     "matplotlib.pyplot",
+    "torch",
     "tqdm",
 )
 
@@ -119,6 +122,7 @@ def fresh(code: str) -> str:
         "import sgdnotes.theorems",
         "import sgdnotes.methods, sgdnotes.exact, sgdnotes.engine",
         "import sgdnotes.problems, sgdnotes.moments, sgdnotes.sampling",
+        "import sgdnotes.attacks, sgdnotes.torch_classifier",
         "import sgdnotes.plots",
     ],
 )

@@ -50,7 +50,7 @@ from sgdnotes.updates import BacktrackingStep
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = 250
-LECTURES = {f"{number:02}" for number in range(1, 14)}  # those with theorems
+LECTURES = {f"{number:02}" for number in range(1, 15)}  # those with theorems
 COUNTEREXAMPLES = [
     pytest.param(theorem, example, id=f"{label}: {example.drops}")
     for label, theorem in ALL.items()
@@ -151,6 +151,7 @@ CLOSEST = {
     "thm-slope-table": 0.74,
     "prop-running-mean": 0.999,
     "prop-block-step": 0.999,
+    "prop-auto-fw": 0.999,
 }
 
 

@@ -45,6 +45,7 @@ from sgdnotes.schedules import (
 )
 from sgdnotes.theorems import (
     ALL,
+    AutoFWRun,
     BatchChoice,
     BlockStepFrom,
     Claims,
@@ -61,6 +62,7 @@ from sgdnotes.theorems import (
     GradientFlowRun,
     GrowingRun,
     LocalDescent,
+    MarginAttack,
     MomentumRun,
     OneStep,
     OracleRun,
@@ -70,6 +72,7 @@ from sgdnotes.theorems import (
     RiskComparison,
     Sequences,
     ShortStepRun,
+    SignSteps,
     Stationary,
     StationaryEpochs,
     StochasticRun,
@@ -78,6 +81,7 @@ from sgdnotes.theorems import (
     Verdict,
     WorstCase,
 )
+from sgdnotes.theorems.attacks import AffineClassifier, RectifiedClassifier
 from sgdnotes.theorems.shuffling import sorted_signs
 from sgdnotes.theorems.stochastic import descent_threshold
 from sgdnotes.updates import BacktrackingStep, HeavyBall, Nesterov
@@ -98,6 +102,7 @@ LECTURES = {
     "11": ("11-implicit-regularisation", "Implicit regularisation"),
     "12": ("12-frank-wolfe", "Frank–Wolfe"),
     "13": ("13-zoo", "A zoo of Frank–Wolfe methods"),
+    "14": ("14-attacks", "Attacks"),
 }
 
 INTRODUCTION = """\
@@ -177,6 +182,8 @@ def settings() -> dict[str, Any]:
         )
 
     harmonic = FrankWolfeRun(noisy, segment, steps=1000, step_size=power(1, 1), batch_size=16)
+    pixels = np.linspace(0.2, 0.8, 8)
+    affine = AffineClassifier(rng.normal(size=(4, 8)), rng.normal(size=4))
     return {
         "lem-smoothness-chain": Claims(fit),
         "prop-least-squares": Points(fit, points=cloud),
@@ -331,6 +338,13 @@ def settings() -> dict[str, Any]:
             step_size=0.1,
             free=[0, 1],
             free_step=0.5,
+        ),
+        "prop-sign-oracle": SignSteps(
+            pixels, 0.1, pixels + rng.uniform(-0.1, 0.1, (50, 8)), rng.normal(size=(50, 8)), 0.2
+        ),
+        "prop-linear-attack": MarginAttack(affine, pixels, 2, 0.1),
+        "prop-auto-fw": AutoFWRun(
+            RectifiedClassifier(affine.matrix, affine.offsets), pixels, 2, 0.1, step_size=0.25
         ),
         "prop-gd-stability": LocalDescent(
             pit, steps=40, step_size=0.04, x0=narrow + 0.01, at=narrow

@@ -7,6 +7,16 @@ from sgdnotes.problems.base import (
     check_objective,
     check_problem,
 )
+from sgdnotes.problems.classifiers import (
+    Block,
+    Convolution,
+    Network,
+    NetworkClassifier,
+    check_classes,
+    cross_entropy,
+    cross_entropy_slope,
+)
+from sgdnotes.problems.digits import Digits, digits
 from sgdnotes.problems.kinks import cantor, reverse_huber
 from sgdnotes.problems.landscapes import (
     Landscape,
@@ -58,8 +68,11 @@ from sgdnotes.problems.wells import (
 )
 
 __all__ = [
+    "Block",
     "ConstrainedProblem",
+    "Convolution",
     "DeterministicQuadratic",
+    "Digits",
     "FiniteSum",
     "GaussianLeastSquares",
     "GaussianQuadratic",
@@ -68,6 +81,8 @@ __all__ = [
     "LeastSquares",
     "LinearModel",
     "LogisticRegression",
+    "Network",
+    "NetworkClassifier",
     "NormalMedian",
     "Objective",
     "PiecewiseLinearModel",
@@ -85,8 +100,12 @@ __all__ = [
     "WellInBowl",
     "absolute",
     "cantor",
+    "check_classes",
     "check_objective",
     "check_problem",
+    "cross_entropy",
+    "cross_entropy_slope",
+    "digits",
     "double_well",
     "every_case",
     "exponential",

@@ -16,7 +16,38 @@ from sgdnotes.problems.linear_models import SLICE, check_labels
 LOSSES = ("squared", "logistic")
 
 
-class ReluNetwork(FiniteSum):
+class Rectified(FiniteSum):
+    """What networks with kinks share: no constant of the theory is positive and finite."""
+
+    convex = False
+    components_convex = False
+
+    @property
+    def smoothness(self) -> float:
+        return math.inf
+
+    @property
+    def max_smoothness(self) -> float:
+        return math.inf
+
+    @property
+    def average_smoothness(self) -> float:
+        return math.inf
+
+    @property
+    def strong_convexity(self) -> float:
+        return 0.0
+
+    @property
+    def pl_constant(self) -> float:
+        return 0.0
+
+    def distance_squared(self, x: FloatArray) -> FloatArray:
+        """Raise ``ValueError``: weights can be permuted and rescaled, and more is not known."""
+        raise ValueError(f"problem: wanted one whose minimisers are all known, got {self.name}")
+
+
+class ReluNetwork(Rectified):
     r"""A network with one hidden layer of rectified linear units, and a loss of its prediction.
 
     With weights :math:`w_1, \dots, w_m \in \mathbb R^d` and :math:`v \in \mathbb R^m` the
@@ -48,9 +79,6 @@ class ReluNetwork(FiniteSum):
     dim : int
         :math:`m(d + 1)`.
     """
-
-    convex = False
-    components_convex = False
 
     def __init__(
         self, features: ArrayLike, targets: ArrayLike, hidden: int, *, loss: str = "squared"
@@ -177,26 +205,6 @@ class ReluNetwork(FiniteSum):
     # ---- constants ------------------------------------------------------------------------
 
     @property
-    def smoothness(self) -> float:
-        return math.inf
-
-    @property
-    def max_smoothness(self) -> float:
-        return math.inf
-
-    @property
-    def average_smoothness(self) -> float:
-        return math.inf
-
-    @property
-    def strong_convexity(self) -> float:
-        return 0.0
-
-    @property
-    def pl_constant(self) -> float:
-        return 0.0
-
-    @property
     def minimum(self) -> float:
         """Zero, if a teacher made the data; unknown otherwise, which raises ``ValueError``."""
         self._taught("minimum is")
@@ -214,10 +222,6 @@ class ReluNetwork(FiniteSum):
                 "whose lowest value nobody knows: compare values instead"
             )
         return self._teacher
-
-    def distance_squared(self, x: FloatArray) -> FloatArray:
-        """Raise ``ValueError``: weights can be permuted and rescaled, and more is not known."""
-        raise ValueError(f"problem: wanted one whose minimisers are all known, got {self.name}")
 
     @property
     def component_minima(self) -> FloatArray:

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from sgdnotes.theorems.attacks import (
+    AutoFWRun,
+    MarginAttack,
+    SignSteps,
+    auto_fw_reach,
+    linear_attack,
+    sign_oracle,
+)
 from sgdnotes.theorems.averaging import averaged_least_squares, averaging_limit
 from sgdnotes.theorems.base import (
     Assumption,
@@ -251,6 +259,9 @@ ALL: dict[str, Theorem[Any]] = {
         slope_table,
         running_mean,
         block_step,
+        sign_oracle,
+        linear_attack,
+        auto_fw_reach,
     )
 }
 
@@ -258,6 +269,7 @@ __all__ = [
     "ALL",
     "Assumption",
     "AssumptionError",
+    "AutoFWRun",
     "BatchChoice",
     "BlockStepFrom",
     "Claims",
@@ -277,6 +289,7 @@ __all__ = [
     "GradientFlowRun",
     "GrowingRun",
     "LocalDescent",
+    "MarginAttack",
     "MomentumRun",
     "OneStep",
     "OracleRun",
@@ -286,6 +299,7 @@ __all__ = [
     "RiskComparison",
     "Sequences",
     "ShortStepRun",
+    "SignSteps",
     "Stationary",
     "StationaryEpochs",
     "StochasticRun",
@@ -295,6 +309,7 @@ __all__ = [
     "WorstCase",
     "any_estimates",
     "any_estimates_convex",
+    "auto_fw_reach",
     "averaged_least_squares",
     "averaging_limit",
     "backtracking_rate",
@@ -338,6 +353,7 @@ __all__ = [
     "harmonic_growing_rate",
     "harmonic_rate",
     "least_squares_expansion",
+    "linear_attack",
     "lower_bound",
     "minibatch_variance",
     "minimax",
@@ -370,6 +386,7 @@ __all__ = [
     "sgd_pl_variance",
     "sgd_stability",
     "sgd_strongly_convex",
+    "sign_oracle",
     "slope_table",
     "smoothness_chain",
     "snapshot_error",
