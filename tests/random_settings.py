@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from random_attacks import ATTACKS
 from random_constrained import CONSTRAINED
+from random_pruning import PRUNING
 
 from sgdnotes.flow import FixedDesign, FlowBounds, stability_thresholds
 from sgdnotes.moments import SecondMoments
@@ -1260,4 +1261,5 @@ GENERATORS: dict[str, Callable[[Rng], Any]] = {
     "thm-oracle-tuning": tuning,
     **CONSTRAINED,
     **ATTACKS,
+    **PRUNING,
 }

@@ -50,7 +50,7 @@ from sgdnotes.updates import BacktrackingStep
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = 250
-LECTURES = {f"{number:02}" for number in (*range(1, 13), 14)}  # those with theorems
+LECTURES = {f"{number:02}" for number in (*range(1, 13), 14, 15)}  # those with theorems
 COUNTEREXAMPLES = [
     pytest.param(theorem, example, id=f"{label}: {example.drops}")
     for label, theorem in ALL.items()
@@ -144,6 +144,7 @@ CLOSEST = {
     "thm-sfw-step-decay": 0.999,
     "thm-sfw-minimax": 0.95,
     "prop-auto-fw": 0.999,
+    "prop-sparse-iterates": 0.999,
 }
 
 
