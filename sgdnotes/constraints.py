@@ -6,6 +6,7 @@ all that Frank–Wolfe asks for and is often much cheaper.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
@@ -420,6 +421,152 @@ class NuclearBall:
         return f"{self.rows} x {self.columns} matrices of nuclear norm at most {self.radius:g}"
 
 
+@dataclass(frozen=True)
+class ColumnSparseMatrices:
+    r"""The convex hull of the matrices with at most K columns of length τ and zeros otherwise.
+
+    It is :math:`\{X : \max_j\|X_j\|_2 \le \tau,\ \sum_j\|X_j\|_2 \le K\tau\}`, with matrices
+    flattened row by row: a `SparsePolytope` of the lengths of the columns.
+
+    Parameters
+    ----------
+    rows, columns : int
+    sparsity : int
+        K, at most `columns`.
+    radius : float
+        :math:`\tau > 0`.
+    """
+
+    rows: int
+    columns: int
+    sparsity: int
+    radius: float
+
+    def __post_init__(self) -> None:
+        _validate.integer("rows", self.rows, at_least=1)
+        _validate.integer("columns", self.columns, at_least=1)
+        _validate.integer("sparsity", self.sparsity, at_least=1, at_most=self.columns)
+        _validate.real("radius", self.radius, above=0)
+
+    @property
+    def _lengths(self) -> SparsePolytope:
+        return SparsePolytope(self.sparsity, self.radius)
+
+    @property
+    def diameter(self) -> float:
+        r"""The distance :math:`2\tau\sqrt K` of opposite extreme points."""
+        return self._lengths.diameter
+
+    def _split(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the lengths of the columns, and the columns at length one, or zero."""
+        if x.shape[-1] != self.rows * self.columns:
+            raise ValueError(
+                f"rows, columns: wanted {x.shape[-1]} entries in all, got "
+                f"{self.rows} times {self.columns}"
+            )
+        matrices = x.reshape(*x.shape[:-1], self.rows, self.columns)
+        lengths = np.linalg.norm(matrices, axis=-2)
+        by = lengths[..., None, :]
+        return lengths, np.divide(matrices, by, out=np.zeros_like(matrices), where=by > 0)
+
+    def _joined(self, lengths: FloatArray, directions: FloatArray) -> FloatArray:
+        matrices = lengths[..., None, :] * directions
+        return np.asarray(matrices.reshape(*matrices.shape[:-2], -1))
+
+    def project(self, x: FloatArray) -> FloatArray:
+        """Return `x` with the lengths of its columns projected onto the k-sparse polytope."""
+        lengths, directions = self._split(x)
+        inside = self.contains(x)[..., None]
+        return np.asarray(
+            np.where(inside, x, self._joined(self._lengths.project(lengths), directions))
+        )
+
+    def contains(self, x: FloatArray) -> BoolArray:
+        """Return whether points lie in the set."""
+        return self._lengths.contains(self._split(x)[0])
+
+    def linear_minimizer(self, gradient: FloatArray) -> FloatArray:
+        """Return the points against the K longest columns of the gradients."""
+        lengths, directions = self._split(gradient)
+        return self._joined(self._lengths.linear_minimizer(lengths), directions)
+
+    def random_point(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+        """Return random points of the set: projections of points around it."""
+        return self.project(self.radius * rng.standard_normal(shape))
+
+    def __str__(self) -> str:
+        return (
+            f"{self.rows} x {self.columns} matrices, {self.sparsity}-sparse in their columns, "
+            f"of radius {self.radius:g}"
+        )
+
+
+@dataclass(frozen=True)
+class Product:
+    r"""Points whose successive blocks of coordinates lie each in a set of its own.
+
+    A linear function is a sum over the blocks, and so is a squared distance.  So both are
+    minimised block by block.
+
+    Parameters
+    ----------
+    parts : sequence of (int, Constraint)
+        How many coordinates a block has, and the set that it lies in.
+
+    Examples
+    --------
+    >>> both = Product([(2, L1Ball(1.0)), (3, SparsePolytope(2, 0.5))])
+    >>> both.linear_minimizer(np.array([1.0, -2.0, 3.0, 0.1, -1.0]))
+    array([ 0. ,  1. , -0.5,  0. ,  0.5])
+    """
+
+    parts: Sequence[tuple[int, Constraint]]
+
+    def __post_init__(self) -> None:
+        if not len(self.parts):
+            raise ValueError("parts: wanted one or more, got none")
+        for part in self.parts:
+            if not _is_pair(part):
+                raise ValueError(f"parts: wanted pairs of a number and a set, got {part!r}")
+            _validate.integer("parts", part[0], at_least=1)
+        object.__setattr__(self, "parts", tuple(tuple(part) for part in self.parts))
+
+    @property
+    def diameter(self) -> float:
+        """The root of the sum of the squared diameters."""
+        return float(np.linalg.norm([part.diameter for _, part in self.parts]))
+
+    def blocks(self, x: FloatArray) -> list[tuple[Constraint, FloatArray]]:
+        """Return each set with the coordinates of `x` that belong to it."""
+        ends = np.cumsum([size for size, _ in self.parts])
+        if x.shape[-1] != ends[-1]:
+            raise ValueError(f"parts: wanted {x.shape[-1]} coordinates in all, got {ends[-1]}")
+        split = np.split(x, ends[:-1], axis=-1)
+        return [(part, block) for (_, part), block in zip(self.parts, split, strict=True)]
+
+    def project(self, x: FloatArray) -> FloatArray:
+        """Return `x` with every block projected onto its set."""
+        return np.concatenate([part.project(block) for part, block in self.blocks(x)], axis=-1)
+
+    def contains(self, x: FloatArray) -> BoolArray:
+        """Return whether all blocks lie in their sets."""
+        inside = [part.contains(block) for part, block in self.blocks(x)]
+        return np.asarray(np.all(inside, axis=0))
+
+    def linear_minimizer(self, gradient: FloatArray) -> FloatArray:
+        """Return the linear minimisers of the blocks side by side."""
+        return np.concatenate(
+            [part.linear_minimizer(block) for part, block in self.blocks(gradient)], axis=-1
+        )
+
+    def random_point(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+        """Return random points of the product: projections of points around it."""
+        return self.project(self.diameter * rng.standard_normal(shape) / np.sqrt(shape[-1]))
+
+    def __str__(self) -> str:
+        return "the product of " + ", ".join(str(part) for _, part in self.parts)
+
+
 def _of_length(name: str, ends: FloatArray, dim: int) -> FloatArray:
     """Return what describes a set when it has as many coordinates as the points."""
     if ends.shape != (dim,):
@@ -465,3 +612,7 @@ def _lowered(values: FloatArray, cap: float, count: int = 1) -> FloatArray:
     slope = np.maximum(np.take_along_axis(slopes, at, axis=-1), 1)
     level = np.take_along_axis(places, at, axis=-1) - missing / slope
     return np.asarray(np.clip(values - level, 0, cap))
+
+
+def _is_pair(part: object) -> bool:
+    return isinstance(part, Sequence) and len(part) == 2 and hasattr(part[1], "linear_minimizer")

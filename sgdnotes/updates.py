@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sgdnotes import _validate
 from sgdnotes._validate import FloatArray, IntArray
@@ -234,6 +235,70 @@ class ProjectedStep:
     ) -> tuple[FloatArray, None]:
         """Return the points of the set nearest to where a gradient step leads."""
         return self.constraint.project(x - step_size * gradient), None
+
+
+@dataclass(frozen=True)
+class ShrinkingStep:
+    r"""A gradient step, after which every coordinate moves towards zero: proximal SGD with l1.
+
+    With :math:`y = x - \alpha g` it is :math:`x^+_j = \operatorname{sign}(y_j)\max\{0, |y_j| -
+    \alpha\lambda_j\}`, the minimiser of :math:`\frac1{2\alpha}\|x - y\|^2 + \sum_j\lambda_j|x_j|`.
+
+    Parameters
+    ----------
+    penalty : array_like of shape () or (dim,)
+        :math:`\lambda_j \ge 0`, one for all coordinates or one for each.
+    """
+
+    penalty: ArrayLike
+
+    def __post_init__(self) -> None:
+        penalty = _validate.finite_array("penalty", np.atleast_1d(self.penalty), ndim=1)
+        if (penalty < 0).any():
+            raise ValueError(f"penalty: wanted numbers of at least 0, got {penalty.min():g}")
+        object.__setattr__(self, "penalty", penalty)
+
+    def init(self, problem: Objective, x: FloatArray) -> None:
+        """Check that there is a penalty for each coordinate; nothing is remembered."""
+        count = len(np.asarray(self.penalty))
+        if count not in (1, x.shape[1]):
+            raise ValueError(f"penalty: wanted 1 or {x.shape[1]} numbers, got {count}")
+
+    def apply(
+        self,
+        problem: Objective,
+        x: FloatArray,
+        gradient: FloatArray,
+        step_size: StepSize,
+        state: None,
+    ) -> tuple[FloatArray, None]:
+        """Return the points after the step and the shrinking."""
+        ahead = x - step_size * gradient
+        size = np.maximum(np.abs(ahead) - step_size * np.asarray(self.penalty), 0.0)
+        return np.copysign(size, ahead), None
+
+
+@dataclass(frozen=True)
+class SupportStep:
+    """A gradient step of the coordinates that were not zero at the start; the others stay zero.
+
+    What is remembered are the places of the former, in each replicate for itself.
+    """
+
+    def init(self, problem: Objective, x: FloatArray) -> FloatArray:
+        """Return ones where the starting points are not zero, and zeros elsewhere."""
+        return np.asarray(x != 0, dtype=float)
+
+    def apply(
+        self,
+        problem: Objective,
+        x: FloatArray,
+        gradient: FloatArray,
+        step_size: StepSize,
+        state: FloatArray,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the points after one step, and the places."""
+        return x - step_size * state * gradient, state
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from random_attacks import ATTACKS
 from random_constrained import CONSTRAINED
+from random_pruning import PRUNING
 from random_zoo import ZOO
 
 from sgdnotes.flow import FixedDesign, FlowBounds, stability_thresholds
@@ -1262,4 +1263,5 @@ GENERATORS: dict[str, Callable[[Rng], Any]] = {
     **CONSTRAINED,
     **ZOO,
     **ATTACKS,
+    **PRUNING,
 }

@@ -15,10 +15,12 @@ from scipy.optimize import linprog, minimize
 from sgdnotes import constraints
 from sgdnotes.constraints import (
     Box,
+    ColumnSparseMatrices,
     Constraint,
     L1Ball,
     L2Ball,
     NuclearBall,
+    Product,
     Simplex,
     SparsePolytope,
     linf_ball,
@@ -43,6 +45,9 @@ SETS: dict[str, Constraint] = {
     "sparse": SparsePolytope(2, 0.8),
     "not sparse": SparsePolytope(DIM, 0.8),
     "nuclear": NuclearBall(2, 3, 1.1),
+    "columns": ColumnSparseMatrices(2, 3, 2, 0.9),
+    "one column": ColumnSparseMatrices(2, 3, 1, 0.9),
+    "product": Product([(3, SparsePolytope(2, 0.8)), (1, Box([-0.1], [0.4])), (2, L1Ball(1.0))]),
 }
 
 
@@ -61,6 +66,14 @@ def vertices(name: str) -> np.ndarray:
         return np.array(list(itertools.product(*ends)))
     if name in {"simplex", "large simplex"}:
         return (1.7 if name == "large simplex" else 1.0) * np.eye(DIM)
+    if name == "product":
+        sparse = [
+            0.8 * np.insert(np.array(signs), place, 0.0)
+            for place in range(3)
+            for signs in sign_vectors(2)
+        ]
+        cross = np.concatenate([np.eye(2), -np.eye(2)])
+        return np.array([[*a, b, *c] for a in sparse for b in (-0.1, 0.4) for c in cross])
     count = 2 if name == "sparse" else DIM
     rows = []
     for places in itertools.combinations(range(DIM), count):
@@ -71,7 +84,7 @@ def vertices(name: str) -> np.ndarray:
     return np.array(rows)
 
 
-POLYTOPES = ["l1", "box", "pixels", "simplex", "large simplex", "sparse", "not sparse"]
+POLYTOPES = ["l1", "box", "pixels", "simplex", "large simplex", "sparse", "not sparse", "product"]
 
 
 @pytest.mark.parametrize("name", POLYTOPES)
@@ -159,6 +172,24 @@ def solved_projection(name: str, x: np.ndarray) -> np.ndarray:
             options={"maxiter": 1000, "ftol": 1e-14},
         )
         return product(found.x)
+    if "column" in name:
+        count = 2 if name == "columns" else 1
+
+        def lengths(z: np.ndarray) -> np.ndarray:
+            return np.asarray(np.sqrt((z.reshape(2, 3) ** 2).sum(axis=0) + 1e-14))
+
+        found = minimize(
+            lambda z: ((z - x) ** 2).sum() / 2,
+            0.1 * x,
+            jac=lambda z: z - x,
+            method="SLSQP",
+            constraints=[
+                {"type": "ineq", "fun": lambda z: 0.9 * count - lengths(z).sum()},
+                {"type": "ineq", "fun": lambda z: 0.9 - lengths(z)},
+            ],
+            options={"maxiter": 1000, "ftol": 1e-14},
+        )
+        return np.asarray(found.x)
     center = np.linspace(-1, 1, DIM) if name == "l2 away" else np.zeros(DIM)
     radius = 0.7 if name == "l2 away" else 1.5
     found = minimize(
@@ -411,6 +442,15 @@ class OnlyProjects:
         ("sparsity", lambda: SparsePolytope(3, 1.0).project(np.ones(2))),
         ("rows", lambda: NuclearBall(0, 2, 1.0)),
         ("rows", lambda: NuclearBall(2, 2, 1.0).project(np.ones(3))),
+        ("rows", lambda: ColumnSparseMatrices(2, 2, 1, 1.0).project(np.ones(3))),
+        ("columns", lambda: ColumnSparseMatrices(2, 0, 1, 1.0)),
+        ("sparsity", lambda: ColumnSparseMatrices(2, 2, 3, 1.0)),
+        ("radius", lambda: ColumnSparseMatrices(2, 2, 1, 0.0)),
+        ("parts", lambda: Product([])),
+        ("parts", lambda: Product([(0, L1Ball(1.0))])),
+        ("parts", lambda: Product([L1Ball(1.0)])),  # type: ignore[list-item]
+        ("parts", lambda: Product([(2, 1.0)])),  # type: ignore[list-item]
+        ("parts", lambda: Product([(2, L1Ball(1.0))]).contains(np.ones(3))),
         ("upper", lambda: Box([0.0, 1.0], [1.0, 0.5])),
         ("upper", lambda: Box([0.0, 1.0], [1.0])),
         ("lower", lambda: Box([np.nan], [1.0])),

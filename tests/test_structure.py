@@ -41,6 +41,7 @@ FLOORS: dict[str, int] = {
     "epochs": 3,
     "flow": 3,
     "methods": 3,
+    "pruning": 3,
     "exact": 3,
     "rates": 4,
     "theorems": 4,

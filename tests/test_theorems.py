@@ -50,7 +50,7 @@ from sgdnotes.updates import BacktrackingStep
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = 250
-LECTURES = {f"{number:02}" for number in range(1, 15)}  # those with theorems
+LECTURES = {f"{number:02}" for number in range(1, 16)}  # those with theorems
 COUNTEREXAMPLES = [
     pytest.param(theorem, example, id=f"{label}: {example.drops}")
     for label, theorem in ALL.items()
@@ -152,6 +152,7 @@ CLOSEST = {
     "prop-running-mean": 0.999,
     "prop-block-step": 0.999,
     "prop-auto-fw": 0.999,
+    "prop-sparse-iterates": 0.999,
 }
 
 

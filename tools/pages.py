@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdnotes.constraints import Box, L2Ball
+from sgdnotes.constraints import Box, L2Ball, SparsePolytope
 from sgdnotes.flow import FixedDesign, FlowBounds
 from sgdnotes.oracles import Delayed, Minibatch, Momentum, Oracle, Recursive, SlopeTable, Snapshot
 from sgdnotes.problems import (
@@ -73,6 +73,8 @@ from sgdnotes.theorems import (
     Sequences,
     ShortStepRun,
     SignSteps,
+    SparseOracle,
+    SparseRun,
     Stationary,
     StationaryEpochs,
     StochasticRun,
@@ -103,6 +105,7 @@ LECTURES = {
     "12": ("12-frank-wolfe", "Frank–Wolfe"),
     "13": ("13-zoo", "A zoo of Frank–Wolfe methods"),
     "14": ("14-attacks", "Attacks"),
+    "15": ("15-pruning", "Pruning"),
 }
 
 INTRODUCTION = """\
@@ -345,6 +348,14 @@ def settings() -> dict[str, Any]:
         "prop-linear-attack": MarginAttack(affine, pixels, 2, 0.1),
         "prop-auto-fw": AutoFWRun(
             RectifiedClassifier(affine.matrix, affine.offsets), pixels, 2, 0.1, step_size=0.25
+        ),
+        "lem-sparse-polytope": SparseOracle(3, 0.5, rng.normal(size=(50, 7))),
+        "prop-sparse-iterates": SparseRun(
+            2,
+            1.0,
+            np.zeros(8),
+            SparsePolytope(2, 1.0).linear_minimizer(np.arange(8) + rng.normal(size=(40, 8))),
+            np.linspace(0.2, 0, 40),
         ),
         "prop-gd-stability": LocalDescent(
             pit, steps=40, step_size=0.04, x0=narrow + 0.01, at=narrow

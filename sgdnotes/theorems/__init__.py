@@ -120,6 +120,12 @@ from sgdnotes.theorems.pl import (
     sgd_strongly_convex,
     vacuity,
 )
+from sgdnotes.theorems.pruning import (
+    SparseOracle,
+    SparseRun,
+    sparse_iterates,
+    sparse_polytope,
+)
 from sgdnotes.theorems.settings import (
     BatchChoice,
     Claims,
@@ -262,6 +268,8 @@ ALL: dict[str, Theorem[Any]] = {
         sign_oracle,
         linear_attack,
         auto_fw_reach,
+        sparse_polytope,
+        sparse_iterates,
     )
 }
 
@@ -300,6 +308,8 @@ __all__ = [
     "Sequences",
     "ShortStepRun",
     "SignSteps",
+    "SparseOracle",
+    "SparseRun",
     "Stationary",
     "StationaryEpochs",
     "StochasticRun",
@@ -391,6 +401,8 @@ __all__ = [
     "smoothness_chain",
     "snapshot_error",
     "sorted_order",
+    "sparse_iterates",
+    "sparse_polytope",
     "step_decay_rate",
     "subgradient",
     "subgradient_best",
