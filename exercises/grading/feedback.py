@@ -7,9 +7,12 @@ import functools
 import re
 import secrets
 from pathlib import Path
+from typing import Any
 
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
-from nbgrader.preprocessors import ClearHiddenTests, GetGrades
+from nbformat import NotebookNode
+from nbgrader.preprocessors import ClearHiddenTests, GetGrades, NbGraderPreprocessor
 
 from .notebook import EXERCISES
 
@@ -31,8 +34,25 @@ window.MathJax = {
 
 
 def preprocessors() -> list[type]:
-    """Return nbgrader's steps in making feedback, and one that leaves hidden tests out."""
-    return [GetGrades, ClearHiddenTests, CSSHTMLHeaderPreprocessor]
+    """Return nbgrader's steps in making feedback, and two that make the page safe to make."""
+    return [GetGrades, ClearHiddenTests, PlainText, CSSHTMLHeaderPreprocessor]
+
+
+class PlainText(NbGraderPreprocessor):  # type: ignore[misc]
+    """Shows a text that cannot be set as it was written, so that a student never lacks a page."""
+
+    def preprocess_cell(
+        self, cell: NotebookNode, resources: dict[str, Any], index: int
+    ) -> tuple[NotebookNode, dict[str, Any]]:
+        """Try to set the text of a cell."""
+        if cell.cell_type != "markdown":
+            return cell, resources
+        try:
+            renderer = IPythonRenderer(escape=False, attachments=cell.get("attachments", {}))
+            MarkdownWithMath(renderer=renderer).render(cell.source)
+        except Exception:  # a strange text makes the program that sets it raise anything
+            cell.source = "\n".join(f"    {line}" for line in cell.source.splitlines())
+        return cell, resources
 
 
 @functools.cache

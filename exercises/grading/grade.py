@@ -174,7 +174,9 @@ def _take_in(
         remarks += mended.remarks
         place = course.folder("submitted", one.student, name)
         seen = course.folder("received", name, one.student, "graded.json")
-        sources = json.dumps([[c.cell_type, c.source] for c in mended.notebook.cells])
+        sources = json.dumps(
+            [[c.cell_type, c.source, c.get("attachments")] for c in mended.notebook.cells]
+        )
         is_same = seen.is_file() and seen.read_text(encoding="utf-8") == sources
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)

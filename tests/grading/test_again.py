@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from grading.assignment import assign
 from grading.course import Course
 from grading.grade import Report, grade
 from grading.late import check_policy, penalty
+from grading.limits import Limits
 from grading.notebook import ProblemSet
 from grading.replay import Replay
 from nbgrader.api import Gradebook
@@ -211,3 +213,72 @@ def test_what_nbgrader_fails_on_has_no_marks_and_a_line(
     assert berta.total == 7
     monkeypatch.undo()
     assert [row.total for row in run(course, inbox).rows] == [7, 7]
+
+
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ"
+    "AAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+def test_pictures_in_answers_are_shown_and_missing_ones_are_named(course: Course) -> None:
+    texts = {
+        "ada": "Look: ![my sketch](attachment:my%20sk%C3%A4tch.png) there.",
+        "bea": "Look: ![](attachment:gone.png) and ![](attachment:script.svg).",
+        "cleo": "Look: ![x][1] and ![](&#97;ttachment:gone.png)\n\n[1]: attachment:gone.png",
+    }
+    for student, text in texts.items():
+        inbox = hand_in(course, student, {**RIGHT, "ps0-task3-text": text})
+        path = inbox / student / "ps0.ipynb"
+        notebook = nbformat.read(path, as_version=4)
+        notebook.cells[9].attachments = {
+            "my skätch.png": {"image/png": PIXEL},
+            "script.svg": {"image/svg+xml": "<svg onload='alert(1)'/>", "image/png": "PHN2Zz4="},
+        }
+        nbformat.write(notebook, path)
+    report = run(course, inbox)
+    assert [row.remarks for row in report.rows] == [[], [], []]
+    ada, bea, cleo = (
+        course.folder("feedback", student, "ps0", "ps0.html").read_text("utf-8")
+        for student in texts
+    )
+    assert re.search(rf'<img[^>]*src="data:image/png;base64,{re.escape(PIXEL)}"', ada)
+    assert "[picture gone.png] and [picture script.svg]" in bea
+    assert PIXEL not in bea
+    assert "gone.png" in cleo
+
+    # Another picture under the same name is another answer.
+    mark_by_hand(course, "ada", 2)
+    assert run(course, inbox).rows[0].to_read == 0
+    path = inbox / "ada" / "ps0.ipynb"
+    other = PIXEL.replace("mNk", "mNj")
+    path.write_text(path.read_text("utf-8").replace(PIXEL, other), "utf-8")
+    assert run(course, inbox).rows[0].to_read == 1
+
+
+def test_an_older_folder_does_not_undo_a_newer_submission(course: Course, tmp_path: Path) -> None:
+    inbox = hand_in(course, "anna", {}, "2027-03-01 20:12")
+    hand_in(course, "berta", RIGHT, "2027-03-01 20:12")
+    run(course, inbox)
+    shutil.copytree(inbox, tmp_path / "first")
+    hand_in(course, "anna", RIGHT, "2027-03-01 20:18")
+    assert [row.total for row in run(course, inbox).rows] == [7, 7]
+
+    anna, berta = run(course, tmp_path / "first").rows
+    assert (anna.total, anna.submitted) == (7, "2027-03-01 20:18")
+    assert anna.remarks == ["older than the version graded before, which still counts"]
+    assert berta.remarks == []
+    anna, _ = run(course, inbox).rows
+    assert (anna.total, anna.remarks) == (7, [])
+
+
+def test_what_went_wrong_while_running_is_counted(course: Course) -> None:
+    slow = "def average(x):\n    while True:\n        pass\n"
+    inbox = hand_in(course, "anna", {**RIGHT, "ps0-task1": slow})
+    hand_in(course, "berta", {**RIGHT, "ps0-task1": "import pandas\n" + RIGHT["ps0-task1"]})
+    hand_in(course, "carla", {**RIGHT, "ps0-task1": "raise NotImplementedError()"})
+    report = grade(course, "ps0", inbox, jobs=2, quiet=True, limits=Limits(cell=2))
+    anna, berta, carla = report.rows
+    assert (anna.remarks, anna.total) == (["1 call took too long"], 5)
+    assert (berta.remarks, berta.total) == (["1 cell failed"], 5)
+    assert carla.remarks == []
