@@ -20,6 +20,8 @@ MATHJAX = EXERCISES.parent / "book" / "_static" / "vendor" / "mathjax"
 _MATH = re.compile(r"<!-- Load mathjax -->.*?<!-- End of mathjax configuration -->", re.S)
 _ICONS = re.compile(r"@font-face\s*\{[^{}]*url\((?!['\"]?data:)[^{}]*\}")
 _FONT = re.compile(r"%%URL%%/([\w-]+\.woff)")
+_ENTRY = re.compile(r'(<li><a href="#[\w-]+?-(?P<name>task[\w-]*)">)Test cell(</a>)')
+_STYLE = "<style>th, td {padding: 0 .5em}</style>\n</head>"
 _SETTINGS = """\
 window.MathJax = {
   tex: {
@@ -91,4 +93,7 @@ def make_offline(path: Path) -> None:
     if not found or "<head>" not in page:
         raise ValueError(f"{path.name} is not as nbgrader makes it: MathJax was not found in it")
     page = _ICONS.sub("", page.replace("<head>", head, 1), count=1)
+    # The list of contents calls all tests "Test cell".
+    page = _ENTRY.sub(r"\1Test \g<name>\3", page)
+    page = page.replace("</head>", _STYLE, 1)
     path.write_text(page, encoding="utf-8")

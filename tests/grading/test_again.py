@@ -13,6 +13,7 @@ import pytest
 import submissions
 import tiny
 from grading.assignment import assign
+from grading.commands import main
 from grading.course import Course
 from grading.grade import Report, grade
 from grading.late import check_policy, penalty
@@ -149,7 +150,7 @@ def test_two_classes_have_other_numbers_and_both_are_graded(tmp_path: Path) -> N
 def test_a_class_with_submissions_keeps_its_numbers(course: Course) -> None:
     run(course, hand_in(course, "anna", RIGHT))
     assign(course, "ps0", due="2030-01-01 12:00")
-    with pytest.raises(ValueError, match=r"has 1 submissions; take another folder.*COURSE="):
+    with pytest.raises(ValueError, match=r"has 1 submission; take another folder.*COURSE="):
         assign(course, "ps0", seed=2031)
 
 
@@ -165,6 +166,34 @@ def test_what_is_asked_wrongly_is_said(course: Course, tmp_path: Path) -> None:
         run(course, tmp_path / "inbox")
     with pytest.raises(ValueError, match="was not handed out"):
         run(Course(tmp_path / "other", course.exercises), tmp_path / "inbox")
+
+
+@pytest.mark.parametrize(
+    ("late", "told"),
+    [
+        ("none", "A late submission loses no marks."),
+        ("zero", "A late submission gets no marks."),
+        ("10%", "A late submission loses 10 % of the marks reached for every day begun."),
+    ],
+)
+def test_students_and_instructor_are_told_what_lateness_costs(
+    course: Course, late: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--course", str(course.root), "--exercises", str(course.exercises)]
+    options += ["--set", "ps0", "--due", "2027-03-01 23:59", "--late", late]
+    assert main(["assignment", *options]) == 0
+    assert f"due 2027-03-01 23:59.  {told}\n" in capsys.readouterr().out
+    readme = course.folder("release", "ps0", "README.md").read_text("utf-8")
+    assert f"It is due at 2027-03-01 23:59 UTC.  {told}\n" in readme
+
+
+def test_the_summary_and_the_page_are_easy_to_read(course: Course) -> None:
+    report = run(course, hand_in(course, "anna", RIGHT))
+    assert "Marks of 1 student: " in report.summary
+    assert "1 of 1 submission graded in" in report.summary
+    page = course.folder("feedback", "anna", "ps0", "ps0.html").read_text("utf-8")
+    assert '<a href="#ps0-task2-test-number">Test task2-test-number</a>' in page
+    assert "<style>th, td {padding: 0 .5em}</style>" in page
 
 
 def test_students_get_no_solution_and_no_hidden_test(course: Course) -> None:
