@@ -9,8 +9,9 @@ from nbgrader.api import Gradebook, MissingEntry
 
 from .course import Course, Settings, quiet_nbgrader
 from .inbox import parse_time
-from .late import check_policy
+from .late import check_policy, sentence
 from .leaks import find_leaks, secret_lines
+from .marks import counted
 from .notebook import ProblemSet
 
 README = """\
@@ -58,8 +59,8 @@ def assign(
     time = parse_time(settings.due) if settings.due else None
     if old and old.seed != settings.seed and (count := _submissions(course, name)):
         raise ValueError(
-            f"{name} was handed out to class {old.seed} and has {count} submissions; take another "
-            f"folder for class {settings.seed}: COURSE=course-{settings.seed}"
+            f"{name} was handed out to class {old.seed} and has {counted(count, 'submission')}; "
+            f"take another folder for class {settings.seed}: COURSE=course-{settings.seed}"
         )
     course.prepare()
     ours = source.for_class(settings.seed)
@@ -75,7 +76,8 @@ def assign(
         gradebook.update_or_create_assignment(name, duedate=naive)
     folder = course.folder("release", name)
     title = source.notebook.cells[0].source.splitlines()[0].lstrip("# ")
-    due_line = f"\n\nIt is due at {time:%Y-%m-%d %H:%M} UTC." if time else ""
+    due_line = f"\n\nIt is due at {time:%Y-%m-%d %H:%M} UTC.  " if time else ""
+    due_line += sentence(settings.late) if time else ""
     readme = README.format(title=title or name, name=name, due=due_line)
     (folder / "README.md").write_text(readme, encoding="utf-8")
     check_release(folder, ours)

@@ -26,12 +26,13 @@ def assignment(options: argparse.Namespace) -> int:
     """Make the student version of a set."""
     from .assignment import assign
     from .course import Course
+    from .late import sentence
 
     course = Course(options.course.resolve(), options.exercises.resolve())
     folder = assign(course, options.set, options.seed, options.due, options.late)
     settings = course.settings(options.set)
     assert settings is not None
-    print(f"Class {settings.seed}, due {settings.due or 'never'}, late policy {settings.late}")
+    print(f"Class {settings.seed}, due {settings.due or 'never'}.  {sentence(settings.late)}")
     print(f"Hand out the files in {folder}")
     return 0
 

@@ -7,9 +7,12 @@ import functools
 import re
 import secrets
 from pathlib import Path
+from typing import Any
 
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
-from nbgrader.preprocessors import ClearHiddenTests, GetGrades
+from nbformat import NotebookNode
+from nbgrader.preprocessors import ClearHiddenTests, GetGrades, NbGraderPreprocessor
 
 from .notebook import EXERCISES
 
@@ -17,6 +20,8 @@ MATHJAX = EXERCISES.parent / "book" / "_static" / "vendor" / "mathjax"
 _MATH = re.compile(r"<!-- Load mathjax -->.*?<!-- End of mathjax configuration -->", re.S)
 _ICONS = re.compile(r"@font-face\s*\{[^{}]*url\((?!['\"]?data:)[^{}]*\}")
 _FONT = re.compile(r"%%URL%%/([\w-]+\.woff)")
+_ENTRY = re.compile(r'(<li><a href="#[\w-]+?-(?P<name>task[\w-]*)">)Test cell(</a>)')
+_STYLE = "<style>th, td {padding: 0 .5em}</style>\n</head>"
 _SETTINGS = """\
 window.MathJax = {
   tex: {
@@ -31,8 +36,25 @@ window.MathJax = {
 
 
 def preprocessors() -> list[type]:
-    """Return nbgrader's steps in making feedback, and one that leaves hidden tests out."""
-    return [GetGrades, ClearHiddenTests, CSSHTMLHeaderPreprocessor]
+    """Return nbgrader's steps in making feedback, and two that make the page safe to make."""
+    return [GetGrades, ClearHiddenTests, PlainText, CSSHTMLHeaderPreprocessor]
+
+
+class PlainText(NbGraderPreprocessor):  # type: ignore[misc]
+    """Shows a text that cannot be set as it was written, so that a student never lacks a page."""
+
+    def preprocess_cell(
+        self, cell: NotebookNode, resources: dict[str, Any], index: int
+    ) -> tuple[NotebookNode, dict[str, Any]]:
+        """Try to set the text of a cell."""
+        if cell.cell_type != "markdown":
+            return cell, resources
+        try:
+            renderer = IPythonRenderer(escape=False, attachments=cell.get("attachments", {}))
+            MarkdownWithMath(renderer=renderer).render(cell.source)
+        except Exception:  # a strange text makes the program that sets it raise anything
+            cell.source = "\n".join(f"    {line}" for line in cell.source.splitlines())
+        return cell, resources
 
 
 @functools.cache
@@ -71,4 +93,7 @@ def make_offline(path: Path) -> None:
     if not found or "<head>" not in page:
         raise ValueError(f"{path.name} is not as nbgrader makes it: MathJax was not found in it")
     page = _ICONS.sub("", page.replace("<head>", head, 1), count=1)
+    # The list of contents calls all tests "Test cell".
+    page = _ENTRY.sub(r"\1Test \g<name>\3", page)
+    page = page.replace("</head>", _STYLE, 1)
     path.write_text(page, encoding="utf-8")

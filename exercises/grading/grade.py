@@ -24,7 +24,7 @@ from .feedback import make_offline
 from .inbox import Submission, find, parse_time
 from .late import check_policy
 from .limits import Limits
-from .marks import Row, export, one_line, read_marks, table, write_csv
+from .marks import Row, counted, export, one_line, read_marks, table, write_csv
 from .mend import Mended, UnreadableError, mend
 from .notebook import ProblemSet, grade_id, points
 from .process import readable_paths
@@ -122,10 +122,12 @@ def grade(
     if results:
         lines += exposed(course.root, course.exercises, folder)
     lines += [_GUARDS.get(guard, guard) for guard in sorted(lacking)]
-    lines.append(f"Marks of all {len(everyone)} students: {marks}")
+    everybody = f"{'all ' * (len(everyone) > 1)}{counted(len(everyone), 'student')}"
+    lines.append(f"Marks of {everybody}: {marks}")
     lines.append(f"Feedback: {course.folder('feedback')}/<student>/{name}/{name}.html")
     seconds = time.perf_counter() - started
-    lines.append(f"{len(results)} of {len(submissions)} submissions graded in {seconds:.0f} s")
+    number = counted(len(submissions), "submission")
+    lines.append(f"{len(results)} of {number} graded in {seconds:.0f} s")
     return Report(shown, "\n".join(lines), marks, results)
 
 
@@ -167,6 +169,12 @@ def _take_in(
             kept.parent.mkdir(parents=True, exist_ok=True)
             if not kept.is_file():
                 kept.write_bytes(data)
+            stamp = (one.time or datetime.now(UTC)).astimezone(UTC)
+            newest, time_of_newest = _graded_before(kept.parent)
+            if newest not in ("", kept.name) and time_of_newest > stamp:
+                data, stamp = kept.with_name(newest).read_bytes(), time_of_newest
+                kept = kept.with_name(newest)
+                remarks.append("older than the version graded before, which still counts")
             mended = mend(data, released)
         except (UnreadableError, OSError) as error:
             remarks.append(f"not graded: {error}")
@@ -174,16 +182,31 @@ def _take_in(
         remarks += mended.remarks
         place = course.folder("submitted", one.student, name)
         seen = course.folder("received", name, one.student, "graded.json")
-        sources = json.dumps([[c.cell_type, c.source] for c in mended.notebook.cells])
+        sources = json.dumps(
+            [[c.cell_type, c.source, c.get("attachments")] for c in mended.notebook.cells]
+        )
         is_same = seen.is_file() and seen.read_text(encoding="utf-8") == sources
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         nbformat.write(mended.notebook, place / f"{name}.ipynb")
-        stamp = (one.time or datetime.now(UTC)).astimezone(UTC)
         (place / "timestamp.txt").write_text(f"{stamp:%Y-%m-%d %H:%M:%S.%f} UTC\n", "utf-8")
         seen.write_text(sources, encoding="utf-8")
+        note = json.dumps({"file": kept.name, "time": stamp.isoformat()})
+        seen.with_name("newest.json").write_text(note + "\n", encoding="utf-8")
         taken[one.student] = mended, is_same
     return taken
+
+
+def _graded_before(received: Path) -> tuple[str, datetime]:
+    """Return which of the files received from a student was graded last, "" for none, and its time.
+
+    With it, grading an older folder again does not undo a newer submission.
+    """
+    path = received / "newest.json"
+    if not path.is_file():
+        return "", datetime.min.replace(tzinfo=UTC)
+    note = json.loads(path.read_text(encoding="utf-8"))
+    return note["file"], datetime.fromisoformat(note["time"])
 
 
 def _run_all(
@@ -215,7 +238,11 @@ def _run_all(
 def _remarks(result: Result) -> list[str]:
     remarks = []
     if result.slow:
-        remarks.append(f"{result.slow} cell{'s' * (result.slow > 1)} took too long")
+        remarks.append(f"{counted(result.slow, 'cell')} took too long")
+    if result.slow_calls:
+        remarks.append(f"{counted(result.slow_calls, 'call')} took too long")
+    if result.failed:
+        remarks.append(f"{counted(result.failed, 'cell')} failed")
     if result.ended:
         remarks.append(f"stopped early: {result.ended}")
     return remarks

@@ -24,6 +24,23 @@ def check_policy(policy: str) -> str:
     return policy
 
 
+def sentence(policy: str) -> str:
+    """Say what a late submission costs.
+
+    Examples
+    --------
+    >>> sentence("10")
+    'A late submission loses 10 % of the marks reached for every day begun.'
+    """
+    if policy == "none":
+        return "A late submission loses no marks."
+    if policy == "zero":
+        return "A late submission gets no marks."
+    return (
+        f"A late submission loses {policy.rstrip('%')} % of the marks reached for every day begun."
+    )
+
+
 def penalty(policy: str, score: float, seconds: float) -> float:
     """Return the points that a late submission loses.
 

@@ -123,6 +123,11 @@ def number(value: float | None) -> str:
     return "" if value is None else f"{round(value, 2):g}"
 
 
+def counted(number: int, thing: str) -> str:
+    """Return a number of things in words: "1 cell", "2 cells"."""
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
 def table(rows: Iterable[Row], most: Mapping[str, float], tasks: Mapping[str, str]) -> str:
     """Return the summary that is printed: a line a student, marks by task, remarks last.
 

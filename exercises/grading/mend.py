@@ -18,6 +18,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from .notebook import bound_names, grade_id, role
+from .pictures import checked, refer
 
 MAX_BYTES = 30_000_000
 # What follows is several times what a set needs; colouring strange code takes quadratic time.
@@ -101,7 +102,7 @@ def _language(metadata: dict[str, Any]) -> str:
 
 
 def _cell(cell: dict[str, Any]) -> NotebookNode:
-    """Return a new cell with the source and the grade_id of a strange one, and nothing else."""
+    """Return a new cell with source, grade_id and pictures of a strange one, and nothing else."""
     source = cell.get("source", "")
     source = source if isinstance(source, str) else "".join(map(str, source))
     source = source.encode("utf-8", "replace").decode()
@@ -109,8 +110,11 @@ def _cell(cell: dict[str, Any]) -> NotebookNode:
     marks = metadata.get("nbgrader") if isinstance(metadata, dict) else None
     name = marks.get("grade_id") if isinstance(marks, dict) else None
     kept = {"nbgrader": {"grade_id": name}} if isinstance(name, str) and name else {}
-    is_code = cell.get("cell_type") == "code"
-    return _code(source, kept) if is_code else _markdown(source, kept)
+    if cell.get("cell_type") == "code":
+        return _code(source, kept)
+    new = _markdown(source, kept)
+    new.attachments = NotebookNode(checked(cell.get("attachments")))
+    return new
 
 
 def _code(source: str, metadata: dict[str, Any]) -> NotebookNode:
@@ -148,8 +152,11 @@ def mend(data: bytes, released: NotebookNode) -> Mended:
     _add_missing(submitted, released, remarks)
     for cell in submitted.cells:
         if cell.cell_type == "markdown" and role(cell) in ("text", "other"):
+            source, pictures = refer(cell.source, cell.pop("attachments", {}))
             # A page must show what a student wrote, not run it: no tag begins "< s".
-            cell.source = _TAG.sub("< ", cell.source)
+            cell.source = _TAG.sub("< ", source)
+            if pictures:
+                cell.attachments = pictures
     submitted.metadata = deepcopy(released.metadata)
     return Mended(submitted, remarks)
 
@@ -209,6 +216,8 @@ def _restore(notebook: NotebookNode, known: dict[str, NotebookNode], remarks: li
         new = deepcopy(original)
         if role(original) in ("solution", "text"):
             new.source = cell.source
+            if "attachments" in cell:
+                new.attachments = cell.attachments
         elif cell.source.strip() != original.source.strip():
             changed.append(grade_id(cell))
         notebook.cells[index] = new

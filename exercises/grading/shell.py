@@ -9,11 +9,18 @@ from typing import Any, ClassVar
 
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
+from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.text import SList
 from traitlets import Type
 from traitlets.config import Config
 
 MIME_TYPES = ("text/plain", "image/png", "image/jpeg", "image/svg+xml")
+# Magics that speak to a front end, which is not there, or change how cells are edited.
+_FRONT_END = {"matplotlib", "gui", "config", "autoreload", "aimport"}
+_FRONT_END |= {"load_ext", "reload_ext", "unload_ext", "autosave", "connect_info", "qtconsole"}
+_PROGRAMS = {"pip", "conda", "mamba", "micromamba", "uv", "sx", "system", "!", "bash", "sh"}
+_PROGRAMS |= {"script", "perl", "ruby", "pypy", "python", "python2", "python3", "cmd"}
 
 
 class Outputs:
@@ -108,15 +115,62 @@ class _Hook(DisplayHook):
 
 
 class Shell(InteractiveShell):
-    """A shell that collects outputs instead of printing them."""
+    """A shell that collects outputs instead of printing them.
+
+    What works in Jupyter and cannot work here costs a line of output, not the rest of the cell.
+    """
 
     outputs: ClassVar[Outputs]
     displayhook_class = Type(_Hook)
     display_pub_class = Type(_Publisher)
 
     def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:
-        notes = [str(note) for note in getattr(evalue, "__notes__", [])]
-        self.outputs.error(etype.__name__, str(evalue), [*stb, *notes])
+        lines = [str(line) for line in stb]
+        lines += getattr(evalue, "__notes__", [])
+        # Python from 3.11 on and IPython add notes of their own accord, in some forms of traceback.
+        kept = [line for k, line in enumerate(lines) if line not in lines[:k]]
+        self.outputs.error(etype.__name__, str(evalue), kept)
+
+    def enable_gui(self, gui: Any = None) -> None:
+        """Do nothing: pictures are shown in the notebook anyway."""
+
+    def enable_matplotlib(self, gui: Any = None) -> tuple[Any, str]:
+        """Do nothing: matplotlib draws into the notebook from the start."""
+        return gui, "inline"
+
+    def ask_exit(self) -> None:
+        """Say that the notebook goes on, where `exit()` or `quit()` would end it."""
+        print("The notebook is graded to its end: exit() and quit() do nothing here.")
+
+    def system(self, cmd: str) -> None:
+        """Say that a program is not started."""
+        print(f"No programs can be started here, the cell goes on without: {cmd}")
+        self.user_ns["_exit_code"] = 1
+
+    system_piped = system_raw = system
+
+    def getoutput(self, cmd: str, split: bool = True, depth: int = 0) -> Any:
+        """Say that a program is not started; its output is empty."""
+        self.system(cmd)
+        return SList([]) if split else ""
+
+    def run_line_magic(self, magic_name: str, line: str, _stack_depth: int = 1) -> Any:
+        """Run a magic, unless it is for a front end or a program; an unknown one is a line."""
+        if magic_name in _FRONT_END:
+            return None
+        if magic_name in _PROGRAMS:
+            return self.getoutput(f"%{magic_name} {line}")
+        try:
+            return super().run_line_magic(magic_name, line, _stack_depth + 1)
+        except UsageError as error:
+            print(f"%{magic_name} does nothing here: {error}")
+            return None
+
+    def run_cell_magic(self, magic_name: str, line: str, cell: str) -> Any:
+        """Run a magic of a whole cell, unless it would start a program."""
+        if magic_name in _PROGRAMS:
+            return self.system(f"%%{magic_name} {line}")
+        return super().run_cell_magic(magic_name, line, cell)  # type: ignore[no-untyped-call]
 
 
 def start(budget: int) -> Shell:

@@ -46,6 +46,10 @@ class Result:
         How long it took.
     secrets
         Texts that outputs must not show, with what stands for them.
+    slow_calls
+        How many calls of the student's functions took too long.
+    failed
+        How many of the student's cells stopped with an error of their own.
     """
 
     outputs: list[Any]
@@ -54,6 +58,8 @@ class Result:
     missing: list[str] = field(default_factory=list)
     seconds: float = 0.0
     secrets: dict[str, str] = field(default_factory=dict)
+    slow_calls: int = 0
+    failed: int = 0
 
 
 @functools.cache
@@ -133,7 +139,19 @@ def run_notebook(
         result["missing"],
         result["seconds"],
         {secret: shown for secret, shown in secrets.items() if len(secret) > 2},
+        result["late_calls"],
+        sum(map(_failed, result["cells"])),
     )
+
+
+def _failed(outputs: list[Any]) -> bool:
+    """Return whether a cell stopped with an error, other than for a gap or for what is told."""
+    names = {
+        str(item.get("ename"))
+        for item in outputs
+        if isinstance(item, dict) and item.get("output_type") == "error"
+    }
+    return bool(names - {"NotImplementedError", "Timeout", "NotRun", "ProcessEnded", "TooMuch"})
 
 
 class Pool:

@@ -48,6 +48,7 @@ def run(job: dict[str, Any], stable: Stable) -> dict[str, Any]:
     result
         ``cells``, a list of outputs for each cell; ``tests``, the same by name; ``ended``, why the
         student's process ended early, or ""; ``late_cells``, which cells took too long;
+        ``late_calls``, how many calls of functions did;
         ``missing``, the protections that this system lacks; ``seconds``; ``folder`` and
         ``packages``, where the process ran and from where it imported.
     """
@@ -70,6 +71,7 @@ class _Run:
     def __init__(self, folder: Path, stable: Stable, limits: Limits, guards: Sequence[str]) -> None:
         self.limits = limits
         self.room = ROOM * limits.output
+        self.late_calls = 0
         self.deadline = time.monotonic() + limits.total
         self.student = Process(folder / "student", stable, limits, self.deadline, True, guards)
         # The tests may go on for a moment after the student's process was stopped.
@@ -110,6 +112,7 @@ class _Run:
             "tests": tests,
             "ended": self.student.ended or ended,
             "late_cells": late,
+            "late_calls": self.late_calls,
             "missing": missing,
         }
 
@@ -144,6 +147,7 @@ class _Run:
         try:
             _, answer = self.student.ask(order, payload, seconds=self.limits.cell)
         except TimedOutError:
+            self.late_calls += 1
             text = f"`{header['name']}` took longer than {self.limits.cell:g} s"
             return wire.encode({"error": "TimeoutError", "text": text, "where": ""})
         except EndedError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +13,11 @@ import pytest
 import submissions
 import tiny
 from grading.assignment import assign
+from grading.commands import main
 from grading.course import Course
 from grading.grade import Report, grade
 from grading.late import check_policy, penalty
+from grading.limits import Limits
 from grading.notebook import ProblemSet
 from grading.replay import Replay
 from nbgrader.api import Gradebook
@@ -147,7 +150,7 @@ def test_two_classes_have_other_numbers_and_both_are_graded(tmp_path: Path) -> N
 def test_a_class_with_submissions_keeps_its_numbers(course: Course) -> None:
     run(course, hand_in(course, "anna", RIGHT))
     assign(course, "ps0", due="2030-01-01 12:00")
-    with pytest.raises(ValueError, match=r"has 1 submissions; take another folder.*COURSE="):
+    with pytest.raises(ValueError, match=r"has 1 submission; take another folder.*COURSE="):
         assign(course, "ps0", seed=2031)
 
 
@@ -163,6 +166,34 @@ def test_what_is_asked_wrongly_is_said(course: Course, tmp_path: Path) -> None:
         run(course, tmp_path / "inbox")
     with pytest.raises(ValueError, match="was not handed out"):
         run(Course(tmp_path / "other", course.exercises), tmp_path / "inbox")
+
+
+@pytest.mark.parametrize(
+    ("late", "told"),
+    [
+        ("none", "A late submission loses no marks."),
+        ("zero", "A late submission gets no marks."),
+        ("10%", "A late submission loses 10 % of the marks reached for every day begun."),
+    ],
+)
+def test_students_and_instructor_are_told_what_lateness_costs(
+    course: Course, late: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--course", str(course.root), "--exercises", str(course.exercises)]
+    options += ["--set", "ps0", "--due", "2027-03-01 23:59", "--late", late]
+    assert main(["assignment", *options]) == 0
+    assert f"due 2027-03-01 23:59.  {told}\n" in capsys.readouterr().out
+    readme = course.folder("release", "ps0", "README.md").read_text("utf-8")
+    assert f"It is due at 2027-03-01 23:59 UTC.  {told}\n" in readme
+
+
+def test_the_summary_and_the_page_are_easy_to_read(course: Course) -> None:
+    report = run(course, hand_in(course, "anna", RIGHT))
+    assert "Marks of 1 student: " in report.summary
+    assert "1 of 1 submission graded in" in report.summary
+    page = course.folder("feedback", "anna", "ps0", "ps0.html").read_text("utf-8")
+    assert '<a href="#ps0-task2-test-number">Test task2-test-number</a>' in page
+    assert "<style>th, td {padding: 0 .5em}</style>" in page
 
 
 def test_students_get_no_solution_and_no_hidden_test(course: Course) -> None:
@@ -211,3 +242,72 @@ def test_what_nbgrader_fails_on_has_no_marks_and_a_line(
     assert berta.total == 7
     monkeypatch.undo()
     assert [row.total for row in run(course, inbox).rows] == [7, 7]
+
+
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ"
+    "AAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+def test_pictures_in_answers_are_shown_and_missing_ones_are_named(course: Course) -> None:
+    texts = {
+        "ada": "Look: ![my sketch](attachment:my%20sk%C3%A4tch.png) there.",
+        "bea": "Look: ![](attachment:gone.png) and ![](attachment:script.svg).",
+        "cleo": "Look: ![x][1] and ![](&#97;ttachment:gone.png)\n\n[1]: attachment:gone.png",
+    }
+    for student, text in texts.items():
+        inbox = hand_in(course, student, {**RIGHT, "ps0-task3-text": text})
+        path = inbox / student / "ps0.ipynb"
+        notebook = nbformat.read(path, as_version=4)
+        notebook.cells[9].attachments = {
+            "my skätch.png": {"image/png": PIXEL},
+            "script.svg": {"image/svg+xml": "<svg onload='alert(1)'/>", "image/png": "PHN2Zz4="},
+        }
+        nbformat.write(notebook, path)
+    report = run(course, inbox)
+    assert [row.remarks for row in report.rows] == [[], [], []]
+    ada, bea, cleo = (
+        course.folder("feedback", student, "ps0", "ps0.html").read_text("utf-8")
+        for student in texts
+    )
+    assert re.search(rf'<img[^>]*src="data:image/png;base64,{re.escape(PIXEL)}"', ada)
+    assert "[picture gone.png] and [picture script.svg]" in bea
+    assert PIXEL not in bea
+    assert "gone.png" in cleo
+
+    # Another picture under the same name is another answer.
+    mark_by_hand(course, "ada", 2)
+    assert run(course, inbox).rows[0].to_read == 0
+    path = inbox / "ada" / "ps0.ipynb"
+    other = PIXEL.replace("mNk", "mNj")
+    path.write_text(path.read_text("utf-8").replace(PIXEL, other), "utf-8")
+    assert run(course, inbox).rows[0].to_read == 1
+
+
+def test_an_older_folder_does_not_undo_a_newer_submission(course: Course, tmp_path: Path) -> None:
+    inbox = hand_in(course, "anna", {}, "2027-03-01 20:12")
+    hand_in(course, "berta", RIGHT, "2027-03-01 20:12")
+    run(course, inbox)
+    shutil.copytree(inbox, tmp_path / "first")
+    hand_in(course, "anna", RIGHT, "2027-03-01 20:18")
+    assert [row.total for row in run(course, inbox).rows] == [7, 7]
+
+    anna, berta = run(course, tmp_path / "first").rows
+    assert (anna.total, anna.submitted) == (7, "2027-03-01 20:18")
+    assert anna.remarks == ["older than the version graded before, which still counts"]
+    assert berta.remarks == []
+    anna, _ = run(course, inbox).rows
+    assert (anna.total, anna.remarks) == (7, [])
+
+
+def test_what_went_wrong_while_running_is_counted(course: Course) -> None:
+    slow = "def average(x):\n    while True:\n        pass\n"
+    inbox = hand_in(course, "anna", {**RIGHT, "ps0-task1": slow})
+    hand_in(course, "berta", {**RIGHT, "ps0-task1": "import pandas\n" + RIGHT["ps0-task1"]})
+    hand_in(course, "carla", {**RIGHT, "ps0-task1": "raise NotImplementedError()"})
+    report = grade(course, "ps0", inbox, jobs=2, quiet=True, limits=Limits(cell=2))
+    anna, berta, carla = report.rows
+    assert (anna.remarks, anna.total) == (["1 call took too long"], 5)
+    assert (berta.remarks, berta.total) == (["1 cell failed"], 5)
+    assert carla.remarks == []

@@ -341,6 +341,59 @@ def test_cells_show_what_they_show_in_a_notebook() -> None:
     assert result.ended == ""
 
 
+HABITS = """\
+%matplotlib inline
+%config InlineBackend.figure_format = "retina"
+%load_ext autoreload
+%autoreload 2
+%load_ext nowhere
+%unheard_of
+%gui qt
+!pip install scipy
+%pip install scipy
+%pylab inline
+files = !ls
+files += get_ipython().getoutput("ls")
+!!ls
+quit()
+exit()
+%time total = sum(range(5))
+def inner():
+    here = 3
+    %time print(here)
+    return 10
+print("the end", len(files), total, inner())"""
+
+
+def test_what_works_in_jupyter_only_does_not_stop_a_cell() -> None:
+    shown = _run(HABITS).outputs[-1]
+    text = "".join(item["text"] for item in shown if item["output_type"] == "stream")
+    assert not [item for item in shown if item["output_type"] == "error"]
+    assert text.endswith("the end 0 10 10\n")
+    assert "No programs can be started here, the cell goes on without: pip install scipy\n" in text
+    assert "exit() and quit() do nothing" in text
+    (item,) = _run("%%bash\nls").outputs[-1]
+    assert "No programs can be started" in item["text"]
+
+
+def test_an_answer_with_magics_is_graded() -> None:
+    source = ProblemSet("ps0", tiny.source_notebook())
+    notebook = tiny.source_notebook()
+    notebook.cells[4].source = f"%matplotlib inline\n!pip install x\n{submissions.RIGHT_1}"
+    notebook.cells[6].source = f"quit()\n{submissions.RIGHT_2}"
+    result = run_notebook(notebook, source, Limits(cell=10, total=60))
+    assert result.outputs[5] == result.outputs[7] == result.outputs[8] == []
+
+
+def test_a_note_is_shown_once() -> None:
+    source = ProblemSet("ps0", tiny.source_notebook())
+    notebook = tiny.source_notebook()
+    notebook.cells[4].source = "def average(x):\n    return x.meen()\n"
+    (error,) = run_notebook(notebook, source, Limits(cell=10, total=60)).outputs[5]
+    where = "in `average`, line 2 of the cell: return x.meen()"
+    assert "\n".join(error["traceback"]).count(where) == 1
+
+
 def test_memory_is_limited_over_all() -> None:
     result = _run("kept = [np.ones(10**7) for _ in range(40)]", memory=1.5, cell=30)
     assert "MemoryError" in str(result.outputs[-1]) or "GB of memory" in result.ended
