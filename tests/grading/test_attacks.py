@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nbformat
@@ -92,16 +93,27 @@ print("refused", refused, fcntl.fcntl(ends[0], fcntl.F_GETFL))
 """
 
 
-def attack(code: str, more: int = 0, **limits: float) -> Result:
-    """Run a right notebook into which a cell was put, followed by more cells."""
-    notebook = tiny.source_notebook()
-    cells = [nbformat.v4.new_code_cell(source) for source in [code, *["1"] * more]]
-    notebook.cells[3:3] = cells
-    settings = Limits(**{"cell": 3, "total": 60, **limits})
-    started = time.monotonic()
-    result = run_notebook(notebook, ProblemSet("ps0", tiny.source_notebook()), settings)
-    assert time.monotonic() - started < 45
-    return result
+Attack = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def attack() -> Iterator[Attack]:
+    """Give a function that runs a right notebook with a cell put in, followed by more cells."""
+    with Pool() as pool:
+
+        def run(code: str, more: int = 0, **limits: float) -> Result:
+            notebook = tiny.source_notebook()
+            cells = [nbformat.v4.new_code_cell(source) for source in [code, *["1"] * more]]
+            notebook.cells[3:3] = cells
+            settings = Limits(**{"cell": 3, "total": 60, **limits})
+            started = time.monotonic()
+            result = run_notebook(
+                notebook, ProblemSet("ps0", tiny.source_notebook()), settings, pool
+            )
+            assert time.monotonic() - started < 45
+            return result
+
+        yield run
 
 
 @pytest.mark.parametrize(
@@ -113,22 +125,22 @@ def attack(code: str, more: int = 0, **limits: float) -> Result:
     ],
     ids=["drip", "threads", "nameless files"],
 )
-def test_a_process_that_takes_too_much_is_ended(code: str, why: str) -> None:
+def test_a_process_that_takes_too_much_is_ended(attack: Attack, code: str, why: str) -> None:
     assert why in attack(code, disk=20_000_000, cell=4).ended
 
 
-def test_everything_together_has_a_limit() -> None:
+def test_everything_together_has_a_limit(attack: Attack) -> None:
     result = attack("import time\ntime.sleep(100)", cell=50, total=8)
     assert "the 8 s for the whole notebook were over" in result.ended
 
 
-def test_answers_of_a_hostile_process_do_not_add_up() -> None:
+def test_answers_of_a_hostile_process_do_not_add_up(attack: Attack) -> None:
     result = attack(CHANNEL + FLOOD, more=20, output=500_000)
     assert len(json.dumps(result.outputs)) < 3_000_000
     assert "shows too much" in str(result.outputs)
 
 
-def test_strange_answers_of_a_hostile_process_leave_nothing_in_the_notebook() -> None:
+def test_strange_answers_of_a_hostile_process_leave_nothing_in_the_notebook(attack: Attack) -> None:
     result = attack(CHANNEL + NESTED)
     assert clean(result.outputs[3]) == []
     result = attack(CHANNEL + ODD)
@@ -138,7 +150,7 @@ def test_strange_answers_of_a_hostile_process_leave_nothing_in_the_notebook() ->
 
 
 @pytest.mark.skipif(not seccomp.available(), reason="no filter of system calls on this system")
-def test_signals_by_way_of_files_are_refused() -> None:
+def test_signals_by_way_of_files_are_refused(attack: Attack) -> None:
     (shown,) = attack(SIGNALS).outputs[3]
     assert shown["text"].startswith("refused 7 ")
 
