@@ -97,7 +97,8 @@ class ProblemSet:
         """Read a set from ``exercises/source``."""
         path = exercises / "source" / name / f"{name}.ipynb"
         if not path.is_file():
-            known = ", ".join(set_names(exercises)) or "none"
+            hint = "none (in a private folder? name it: EXERCISES=../private)"
+            known = ", ".join(set_names(exercises)) or hint
             raise ValueError(f"there is no problem set {name!r}; the sets here are: {known}")
         notebook = nbformat.read(path, as_version=4)
         return cls(name, notebook)

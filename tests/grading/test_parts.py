@@ -502,6 +502,11 @@ def test_the_companion_takes_all_that_is_private(tmp_path: Path) -> None:
         split(root, root / "out")
 
 
+def test_where_no_sets_are_the_private_folder_is_recalled(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"are: none \(in a private folder.*EXERCISES="):
+        ProblemSet.read("ps1", tmp_path)
+
+
 def test_the_program_names_no_folder_of_this_machine() -> None:
     for path in Path(grading.__file__).parent.glob("*.py"):
         assert "/home/" not in path.read_text("utf-8")
