@@ -260,8 +260,8 @@ sparse_iterates: Theorem[SparseRun] = Theorem(
         ),
         Counterexample(
             "fractions",
-            SparseRun(1, 1.0, [1.0, 0.0], [[0.0, 1.0]], [3.0]),
-            "A step of three times the way turns the start around and doubles it.",
+            SparseRun(1, 1.0, [1.0, 0.0], [[0.0, 1.0]], [-1.0]),
+            "A step backwards leads away from the answer and out of the set.",
         ),
     ),
 )
