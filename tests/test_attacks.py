@@ -549,6 +549,21 @@ class Spoilt:
         return self.wrong[1](good) if self.wrong[1] else good
 
 
+class SpoiltLoss(CrossEntropy):
+    """A loss that returns something wrong."""
+
+    def __init__(self, value: Any = None, slope: Any = None) -> None:
+        self.wrong = (value, slope)
+
+    def value(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        good = super().value(logits, labels)
+        return np.asarray(self.wrong[0](good)) if self.wrong[0] else good
+
+    def slope(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        good = super().slope(logits, labels)
+        return np.asarray(self.wrong[1](good)) if self.wrong[1] else good
+
+
 @pytest.mark.parametrize("name", ATTACKS)
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -569,6 +584,11 @@ class Spoilt:
         ({"norm": "l1"}, "norm: wanted one of 'l2', 'linf'"),
         ({"loss": "hinge"}, "loss: wanted one of 'cross_entropy', 'dlr'"),
         ({"loss": 3}, "loss: wanted a name or a Loss"),
+        ({"loss": CrossEntropy}, "loss: wanted a name or a Loss"),
+        ({"loss": SpoiltLoss(lambda f: f * np.nan)}, "loss: wanted finite values"),
+        ({"loss": SpoiltLoss(lambda f: f.mean())}, "loss: wanted values of shape"),
+        ({"loss": SpoiltLoss(None, lambda s: s * np.nan)}, "loss: wanted finite slopes"),
+        ({"loss": SpoiltLoss(None, lambda s: s[:, 1:])}, "loss: wanted slopes of shape"),
         ({"classifier": 3}, "classifier: wanted something with logits and pullback"),
         ({"classifier": Spoilt(lambda z: z * np.nan)}, "classifier: wanted finite logits"),
         ({"classifier": Spoilt(lambda z: z * np.nan, after=2)}, "classifier: wanted finite logits"),

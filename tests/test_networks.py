@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -357,6 +359,7 @@ def test_a_perceptron_trains_in_seconds() -> None:
             "image_shape: wanted height, width and channels of 4 pixels",
         ),
         ({"image_shape": (4,)}, "image_shape: wanted height"),
+        ({"image_shape": 4}, "image_shape: wanted a sequence of sizes, got 4"),
     ],
 )
 def test_bad_networks_are_refused(arguments: dict[str, object], message: str) -> None:
@@ -374,6 +377,10 @@ def test_bad_calls_are_refused() -> None:
         (lambda: problem.accuracy(np.zeros(10), np.zeros((1, 4))), "labels: wanted both"),
         (lambda: problem.accuracy(np.zeros(10), np.zeros((1, 3)), [0]), "images: wanted 4 pixels"),
         (lambda: problem.accuracy(np.zeros(10), np.zeros((1, 4)), [0, 1]), "labels: wanted one"),
+        (
+            lambda: problem.accuracy(np.zeros(10), np.zeros((1, 4)), [2]),
+            "labels: wanted numbers below the 2 classes, got 2",
+        ),
         (lambda: Convolution(0), "channels: wanted"),
         (lambda: Convolution(1, 0), "size: wanted"),
         (lambda: Convolution(1, 2, 0), "stride: wanted"),
@@ -381,6 +388,21 @@ def test_bad_calls_are_refused() -> None:
     ]:
         with pytest.raises(ValueError, match=f"^{message}"):
             wrong()
+
+
+@pytest.mark.parametrize("hidden", [[], [3], [Convolution(1, 2)]])
+@pytest.mark.parametrize("shape", [(3, 9), (3, 3), (4,), (1, 3, 4)])
+def test_classifiers_refuse_images_of_another_size(hidden: list[Any], shape: Any) -> None:
+    problem = Network(np.zeros((2, 4)), [0, 1], hidden)
+    classifier, images = problem.classifier(np.zeros(problem.dim)), np.zeros(shape)
+    message = re.escape(f"images: wanted 4 pixels each, got an array of shape {shape}")
+    for call in (
+        lambda: classifier.logits(images),
+        lambda: classifier.predictions(images),
+        lambda: classifier.pullback(images, np.zeros((len(images), 2))),
+    ):
+        with pytest.raises(ValueError, match=f"^{message}"):
+            call()
 
 
 def test_the_weights_may_be_stored_in_single_precision() -> None:

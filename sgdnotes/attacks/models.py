@@ -110,7 +110,8 @@ def resolve_loss(loss: str | Loss) -> Loss:
     """Return the `loss`, looked up in `LOSSES` if it is a name."""
     if isinstance(loss, str):
         return LOSSES[_validate.one_of("loss", loss, LOSSES)]
-    if not (callable(getattr(loss, "value", None)) and callable(getattr(loss, "slope", None))):
+    methods = (getattr(loss, name, None) for name in ("value", "slope"))
+    if isinstance(loss, type) or not all(callable(method) for method in methods):
         raise ValueError(f"loss: wanted a name or a Loss such as CrossEntropy(), got {loss!r}")
     return loss
 
@@ -155,10 +156,10 @@ class Attacked:
             block, labels = images[shown], self.labels[shown]
             here = len(values[rows])
             logits = self._logits(block)
-            values[rows] = self.loss.value(logits, labels)[:here]
+            values[rows] = self._checked("values", self.loss.value(logits, labels), labels)[:here]
             predictions[rows] = logits.argmax(axis=1)[:here]
             if gradients:
-                slope = self.loss.slope(logits, labels)
+                slope = self._checked("slopes", self.loss.slope(logits, labels), logits)
                 slopes[rows] = self._pullback(block, slope)[:here]
         return values, slopes, predictions
 
@@ -181,6 +182,15 @@ class Attacked:
                 f"labels: wanted numbers below the {classes} classes, got {self.labels.max()}"
             )
         return logits
+
+    @staticmethod
+    def _checked(what: str, given: FloatArray, like: FloatArray | IntArray) -> FloatArray:
+        array = np.asarray(given, dtype=np.float64)
+        if array.shape != like.shape:
+            raise ValueError(f"loss: wanted {what} of shape {like.shape}, got {array.shape}")
+        if not np.isfinite(array).all():
+            raise ValueError(f"loss: wanted finite {what}, got NaN or infinite ones")
+        return array
 
     def _pullback(self, block: FloatArray, slope: FloatArray) -> FloatArray:
         gradient = np.asarray(self.classifier.pullback(block, slope), dtype=np.float64)

@@ -258,6 +258,8 @@ class Network(Rectified):
         if image_shape is None:
             side = math.isqrt(self.pixels)
             return (side, side, 1) if side**2 == self.pixels else None
+        if np.ndim(image_shape) != 1:
+            raise ValueError(f"image_shape: wanted a sequence of sizes, got {image_shape!r}")
         shape = tuple(_validate.integer("image_shape", size, at_least=1) for size in image_shape)
         if len(shape) not in (2, 3) or math.prod(shape) != self.pixels:
             raise ValueError(
@@ -354,6 +356,10 @@ class Network(Rectified):
         else:
             rows = self._checked(images)
             wanted = check_classes("labels", labels, len(rows))
+            if wanted.max() >= self.classes:
+                raise ValueError(
+                    f"labels: wanted numbers below the {self.classes} classes, got {wanted.max()}"
+                )
         points = x.reshape(-1, self.dim)
         parts = [
             (self.logits(part, rows).argmax(axis=-1) == wanted).mean(axis=-1)
@@ -496,13 +502,21 @@ class NetworkClassifier:
             raise ValueError(f"weights: wanted {network.dim} numbers, got {point.size}")
         self.network, self.weights = network, point
 
+    def _shown(self, images: FloatArray) -> FloatArray:
+        if np.ndim(images) != 2 or np.shape(images)[1] != self.network.pixels:
+            raise ValueError(
+                f"images: wanted {self.network.pixels} pixels each, "
+                f"got an array of shape {np.shape(images)}"
+            )
+        return np.asarray(images)
+
     def logits(self, images: FloatArray) -> FloatArray:
         """Return the logits of `images`, shape ``(n, classes)``."""
-        return self.network.logits(self.weights, images)
+        return self.network.logits(self.weights, self._shown(images))
 
     def pullback(self, images: FloatArray, cotangent: FloatArray) -> FloatArray:
         """Return the gradient in `images` of the sum of `cotangent` times the logits."""
-        return self.network.input_gradient(self.weights, images, cotangent)
+        return self.network.input_gradient(self.weights, self._shown(images), cotangent)
 
     def predictions(self, images: FloatArray) -> IntArray:
         """Return the class of the largest logit for each of the `images`, shape ``(n,)``."""
