@@ -467,7 +467,8 @@ class ColumnSparseMatrices:
         matrices = x.reshape(*x.shape[:-1], self.rows, self.columns)
         lengths = np.linalg.norm(matrices, axis=-2)
         by = lengths[..., None, :]
-        return lengths, np.divide(matrices, by, out=np.zeros_like(matrices), where=by > 0)
+        empty = np.zeros(matrices.shape)
+        return lengths, np.divide(matrices, by, out=empty, where=by > 0)
 
     def _joined(self, lengths: FloatArray, directions: FloatArray) -> FloatArray:
         matrices = lengths[..., None, :] * directions

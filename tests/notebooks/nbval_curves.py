@@ -185,7 +185,8 @@ def _differences(old: Any, new: Any, where: str, scales: Mapping[str, float]) ->
             # The drawing is tied to the curves stored with it, not to another machine's.
             if key == "drawing":
                 continue
-            if key in VECTORS:
+            label = key == "value" and "drawing" in old  # of a control's picture, such as "90%"
+            if key in VECTORS and not label:
                 yield from _number_differences(old[key], new[key], f"{where}, {key}", scales, key)
             else:
                 yield from _differences(old[key], new[key], f"{where}, {key}", scales)

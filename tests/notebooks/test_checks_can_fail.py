@@ -84,7 +84,7 @@ SLIDER = """\
 pictures = [picture() for _ in range(2)]
 for p in pictures:
     curve(p.ax, i, total(12))
-slider(pictures, [1, 2], label="batch")"""
+slider(pictures, ["1%", "2%"], label="share")"""
 ALGEBRA = 'a, b = sympy.symbols("a b")\nsympy.expand((a + b)**2)'
 CHANGING = [*FIGURES, "slider", "digits"]
 
